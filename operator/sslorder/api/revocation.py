@@ -1,0 +1,34 @@
+"""Why a leaf is revoked, in the contract's words. Nobody writes a CRL reason: the contract maps these."""
+
+from enum import StrEnum
+
+
+class Circumstance(StrEnum):
+    """What happened that the certificate must not be trusted any longer."""
+
+    ORGANISATION_CHANGED = "OrganisationChanged"
+    DOMAIN_CHANGED = "DomainChanged"
+    KEY_COMPROMISED = "KeyCompromised"
+    INFORMATION_WRONG = "InformationWrong"
+    SUPERSEDED = "Superseded"
+    SITE_CLOSED = "SiteClosed"
+    CLIENT_ENDS = "ClientEnds"
+    DOMAIN_LOST = "DomainLost"
+    ILLICIT_USE = "IllicitUse"
+    ABUSE = "Abuse"
+    BREACH = "Breach"
+    AUTHORITIES_FORBID_NAME = "AuthoritiesForbidName"
+    AUTHORITIES_REQUEST = "AuthoritiesRequest"
+    NON_PAYMENT = "NonPayment"
+
+
+CLIENT_CIRCUMSTANCES = (
+    Circumstance.ORGANISATION_CHANGED,
+    Circumstance.DOMAIN_CHANGED,
+    Circumstance.KEY_COMPROMISED,
+    Circumstance.INFORMATION_WRONG,
+    Circumstance.SUPERSEDED,
+    Circumstance.SITE_CLOSED,
+    Circumstance.CLIENT_ENDS,
+)
+"""Those that a client may name in its own order; the others are the provider's to judge."""
