@@ -1,4 +1,4 @@
-"""`SSLAccount`: one client of the provider. Only what stands here may be ordered from a client's namespaces."""
+"""`SSLAccount`: one client of the provider. Its namespaces may order what stands here, nothing else."""
 
 from typing import Annotated, ClassVar
 
@@ -73,9 +73,10 @@ class AccountStatus(Projection):
 
 
 class SSLAccount(KubernetesObject):
-    """One client of the provider: its namespaces, its domains, its vetted organisation, and what it may order.
+    """One client of the provider: its namespaces, domains and vetted organisation, and what it may order.
 
-    Editing it stops claims, purchases and reissues that it no longer allows. It never withdraws a published Secret.
+    Editing it stops claims, purchases and reissues that it no longer allows.
+    It never withdraws a published Secret.
     """
 
     KIND: ClassVar[Kind] = Kind(

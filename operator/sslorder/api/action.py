@@ -1,4 +1,4 @@
-"""`SSLContractAction`: a measure of the provider on a contract, an account or a whole authority. A record, never edited.
+"""`SSLContractAction`: a measure on a contract, an account or an authority. A record, never edited.
 
 Rules:
 - `TARGETS` says which action takes which target, `FIELDS` which action takes which further field.
@@ -22,7 +22,7 @@ from sslorder.api.common import (
     Scope,
     SerialNumber,
 )
-from sslorder.api.revocation import Circumstance
+from sslorder.api.revocation import Revocation
 from sslorder.api.schema import SET, Model, Moment, Projection, Rule, rules
 
 
@@ -101,7 +101,7 @@ FIELDS: dict[str, Use] = {
 
 
 class Article(StrEnum):
-    """Articles of the provider's conditions that an action may rest on. The list of 9.2 is open: Other, with a note."""
+    """Articles that an action may rest on. The list of 9.2 is open: Other, with a note."""
 
     ABUSE = "5.3b"
     DOMAIN_OR_ORGANISATION_CHANGED = "5.5a"
@@ -135,7 +135,7 @@ class Cause(
 
 
 class Target(Model):
-    """A contract (account and purchaseOrder), a whole account (account alone) or a whole authority (authority alone)."""
+    """A contract (account and purchaseOrder), an account (alone) or an authority (alone)."""
 
     account: ObjectName | None = None
     """SSLAccount."""
@@ -160,26 +160,11 @@ class TransferTo(Model):
     """Name of the order that becomes the holder. Absent: orders keep their names."""
 
 
-class RevocationOrder(
-    Model,
-    json_schema_extra=rules(
-        Rule(
-            f"!has(self.compromisedAt) || self.circumstance == '{Circumstance.KEY_COMPROMISED}'",
-            "compromisedAt goes with circumstance KeyCompromised only: leave it out or change the circumstance",
-            ".compromisedAt",
-        )
-    ),
-):
+class RevocationOrder(Revocation):
     """Which leaf is revoked, and why."""
 
     leaf: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Number of the leaf. Absent: the one that is served."""
-    circumstance: Circumstance
-    """What happened."""
-    compromised_at: Moment | None = None
-    """KeyCompromised: since when the key may have been in other hands, where known."""
-    replace: bool = False
-    """Serve a new leaf first, then revoke this one."""
 
 
 class Resolution(

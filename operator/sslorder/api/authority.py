@@ -35,7 +35,7 @@ class GlobalSign(Model):
     ]
     """Base address of the API, as in https://emea.api.hvca.globalsign.com:8443/v2."""
     credentials_secret_ref: ObjectRef
-    """Secret in the operator's namespace with the API key, its secret, and the TLS client certificate and key."""
+    """Secret in the operator's namespace with the API key and secret, the TLS client certificate and key."""
     ca_bundle: (
         Annotated[
             Base64Bytes,
@@ -126,7 +126,7 @@ class AuthorityStatus(Projection):
 class SSLAuthority(KubernetesObject):
     """A certification authority as one credential sees it.
 
-    The annotation ssl.synchrone.be/is-default-authority: "true" makes it the one that orders of its product use by default.
+    The annotation ssl.synchrone.be/is-default-authority: "true" makes it the default one of its product.
     """
 
     KIND: ClassVar[Kind] = Kind(

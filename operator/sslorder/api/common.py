@@ -50,8 +50,8 @@ DomainName = Annotated[
     *_NAME_RULES,
     Rule(
         f"self.matches(r'{DOMAIN_PATTERN}')",
-        "write at least two labels of letters, digits and inner hyphens, each of at most 63 characters, without a"
-        " wildcard, as in example.com; an international name as A-labels (xn--…)",
+        "write at least two labels of letters, digits and inner hyphens, each of at most 63 characters,"
+        " without a wildcard, as in example.com; an international name as A-labels (xn--…)",
     ),
 ]
 
@@ -70,8 +70,8 @@ DNSName = Annotated[
     ),
     Rule(
         f"!self.matches(r'{WILDCARD_PATTERN}') || self.matches(r'{NAME_PATTERN}')",
-        "after the wildcard write labels of letters, digits and inner hyphens, each of at most 63 characters; an"
-        " international name as A-labels (xn--…)",
+        "after the wildcard write labels of letters, digits and inner hyphens, each of at most 63 characters;"
+        " an international name as A-labels (xn--…)",
     ),
 ]
 

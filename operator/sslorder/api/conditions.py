@@ -12,7 +12,7 @@ class ConditionType(StrEnum):
     PERIOD_PAID = "PeriodPaid"
     DOMAIN_VALIDATED = "DomainValidated"
     IDENTITY_VETTED = "IdentityVetted"
-    SECRET_PUBLISHED = "SecretPublished"
+    SECRET_PUBLISHED = "SecretPublished"  # noqa: S105
     NOTICE_GIVEN = "NoticeGiven"
     ISSUANCE_UNCERTAIN = "IssuanceUncertain"
 
@@ -43,7 +43,7 @@ class Reason(StrEnum):
     PUBLISHED = "Published"
     REVOKING = "Revoking"
     NOTICE_RECORDED = "NoticeRecorded"
-    SECRET_CONFLICT = "SecretConflict"
+    SECRET_CONFLICT = "SecretConflict"  # noqa: S105
     LEDGER_BEHIND = "LedgerBehind"
     ISSUANCE_UNCERTAIN = "IssuanceUncertain"
     CERTIFICATE_UNUSABLE = "CertificateUnusable"

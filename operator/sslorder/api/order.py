@@ -1,7 +1,8 @@
 """`SSLCertificateOrder`: the purchase order of one contract, written by the client in its own namespace.
 
 Rules:
-- What the contract rests on can be corrected until a payment is applied, and never after (7.2); names may then only shrink.
+- What the contract rests on can be corrected until a payment is applied, and never after.
+- Names may then only become fewer: the leaf is reissued without the lost ones (5.5a).
 - How the certificate is served, renewed and ended stays the client's to change.
 """
 
@@ -31,7 +32,7 @@ from sslorder.api.common import (
     TermYears,
 )
 from sslorder.api.phases import Phase
-from sslorder.api.revocation import CLIENT_CIRCUMSTANCES, Circumstance
+from sslorder.api.revocation import CLIENT_CIRCUMSTANCES, Circumstance, Revocation
 from sslorder.api.schema import SET, Duration, KeyedBy, Model, Moment, Projection, Rule, immutable, rules
 
 
@@ -129,26 +130,13 @@ class ReissueRequest(Model):
     """When it was asked. A later moment asks again."""
 
 
-class RevocationRequest(
-    Model,
-    json_schema_extra=rules(
-        Rule(
-            f"!has(self.compromisedAt) || self.circumstance == '{Circumstance.KEY_COMPROMISED}'",
-            "compromisedAt goes with circumstance KeyCompromised only: leave it out or change the circumstance",
-            ".compromisedAt",
-        )
-    ),
-):
+class RevocationRequest(Revocation):
     """The client's notice that a leaf must be revoked (5.5a). It does not end the contract."""
 
     leaf: Annotated[int, Field(ge=1, le=10_000)]
     """Number of the leaf to revoke, as in status.certificate.leaf."""
     circumstance: Annotated[Circumstance, Field(json_schema_extra={"enum": list(CLIENT_CIRCUMSTANCES)})]
     """What happened."""
-    compromised_at: Moment | None = None
-    """KeyCompromised: since when the key may have been in other hands, where known."""
-    replace: bool = False
-    """Serve a new leaf first, then revoke this one."""
 
 
 class OrderSpec(
@@ -166,13 +154,13 @@ class OrderSpec(
         ),
         Rule(
             "!has(self.subject) || has(self.subject.locality) || has(self.subject.stateOrProvince)",
-            "subject states where the organisation is (BR 7.1.2.7.4): write locality, stateOrProvince or both",
+            "subject says where the organisation is (BR 7.1.2.7.4): write locality, stateOrProvince or both",
             ".subject",
         ),
         Rule(
             "self.product != 'EV' || !has(self.subject) || (has(self.subject.businessCategory)"
             " && has(self.subject.registrationNumber) && has(self.subject.jurisdictionCountry))",
-            "the subject of an EV order also states businessCategory, registrationNumber and jurisdictionCountry",
+            "the subject of an EV order also needs businessCategory, registrationNumber, jurisdictionCountry",
             ".subject",
         ),
         Rule(
@@ -197,7 +185,7 @@ class OrderSpec(
     product: Product
     """How far the authority vets the subject: DV (domain), OV (organisation) or EV (extended)."""
     dns_names: Annotated[tuple[DNSName, ...], Field(min_length=1, max_length=MAX_NAMES), SET]
-    """Names in the certificate, lower case, international names as A-labels. Once paid they may only become fewer."""
+    """Names in the certificate, international ones as A-labels. Once paid they may only become fewer."""
     subject: Subject | None = None
     """OV and EV: the organisation as vetted. DV: absent."""
     accepted_terms: AcceptedTerms
@@ -211,9 +199,9 @@ class OrderSpec(
     secret_template: SecretTemplate | None = None
     """Labels and annotations for the Secret."""
     renewal: Renewal = Renewal.TACIT
-    """Tacit: an identical period follows, prepaid (7.4). None: notice is given, the contract ends with the period."""
+    """Tacit: an identical period follows, prepaid (7.4). None is notice: the contract ends with the period."""
     reissue_before: Duration | None = None
-    """How long before a leaf runs out its successor is asked for, as in 720h. Absent: the operator chooses."""
+    """How long before a leaf runs out its successor is asked for, as in 720h. Absent: by default."""
     reissue: ReissueRequest | None = None
     """Asks for a new leaf with a new key now."""
     revocation: RevocationRequest | None = None
@@ -372,21 +360,21 @@ class SSLCertificateOrder(
     json_schema_extra=rules(
         *immutable(
             CONTRACTUAL_FIELDS,
-            "cannot change once a payment was applied: put it back, or place a new order under a new purchase order",
+            "cannot change once a payment was applied: put it back, or order under a new purchase order",
             parent=".spec",
             unless=f"!({_PAID})",
         ),
         Rule(
             f"!({_PAID}) || self.spec.dnsNames.all(name, name in oldSelf.spec.dnsNames)",
-            "dnsNames can only become fewer once a payment was applied: order further names under a new purchase order",
+            "dnsNames can only become fewer once a payment was applied: order others by a new purchase order",
             ".spec.dnsNames",
         ),
     ),
 ):
     """An order for a TLS certificate over one, two or three years: the purchase order of one contract.
 
-    It waits in PendingPayment until the provider recorded the payment; nothing is asked of the authority before.
-    Then the certificate and its key stand in the Secret named by spec.secretName, exactly as long as the contract allows.
+    It waits in PendingPayment until the provider records the payment; nothing is asked of the authority before.
+    Then certificate and key stand in the Secret named by spec.secretName, as long as the contract allows.
     Deleting an order does not end a paid contract: declared again, it takes up what was bought.
     """
 

@@ -1,4 +1,4 @@
-"""`SSLPayment`: a payment that the provider received. A record: reversed by a date, never changed or undone by deletion."""
+"""`SSLPayment`: a payment that the provider received. A record: reversed by a date, never changed."""
 
 from datetime import date
 from enum import StrEnum

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from sslorder.api.schema import Model, Moment, Rule, rules
+
 
 class Circumstance(StrEnum):
     """What happened that the certificate must not be trusted any longer."""
@@ -32,3 +34,23 @@ CLIENT_CIRCUMSTANCES = (
     Circumstance.CLIENT_ENDS,
 )
 """Those that a client may name in its own order; the others are the provider's to judge."""
+
+
+class Revocation(
+    Model,
+    json_schema_extra=rules(
+        Rule(
+            f"!has(self.compromisedAt) || self.circumstance == '{Circumstance.KEY_COMPROMISED}'",
+            "compromisedAt goes with KeyCompromised only: leave it out, or change circumstance",
+            ".compromisedAt",
+        )
+    ),
+):
+    """What happened to a leaf, and whether another takes its place."""
+
+    circumstance: Circumstance
+    """What happened."""
+    compromised_at: Moment | None = None
+    """KeyCompromised: since when the key may have been in other hands, where known."""
+    replace: bool = False
+    """Serve a new leaf first, then revoke this one."""

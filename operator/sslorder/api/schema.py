@@ -1,7 +1,7 @@
-"""How a field says what its JSON schema cannot: CEL rules, list types, and the moments and durations of Kubernetes.
+"""How a field says what its type cannot: CEL rules, list types, and Kubernetes' moments and durations.
 
 Rules:
-- What admission enforces is declared once, beside the field. Python parses the shape and does not repeat the rules.
+- What admission enforces is declared once, beside the field. Python parses the shape and repeats no rule.
 - A message says what to write instead. The API server puts the path of the field before it.
 - Every expression must fit the API server's cost budget: no string, list or map without a bound.
 """
@@ -93,7 +93,7 @@ def immutable(
 ) -> tuple[Rule, ...]:
     """One rule a field: its value and its presence stay as they were, except where `unless` holds.
 
-    Comparing presence too is what `self == oldSelf` on an optional field misses: it can be removed and added again.
+    Comparing presence too is what `self == oldSelf` misses: an optional field can be removed and added again.
     """
     exception = f"{unless} || " if unless else ""
     return tuple(
