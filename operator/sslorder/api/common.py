@@ -227,11 +227,11 @@ class ObjectMeta(Projection):
     """The members of `metav1.ObjectMeta` that decide something."""
 
     name: str
+    creation_timestamp: Moment
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
-    creation_timestamp: Moment | None = None
     deletion_timestamp: Moment | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
@@ -246,7 +246,10 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of `kubectl get`. `wide` ones are shown with `-o wide` only."""
+    """A column of `kubectl get`. `wide` ones are shown with `-o wide` only.
+
+    Moments to come are strings: the type `date` is shown as an age, and as `<invalid>` in the future.
+    """
 
     name: str
     path: str
@@ -254,9 +257,12 @@ class Column:
     wide: bool = False
 
 
+AGE = Column("Age", ".metadata.creationTimestamp", "date")
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How the API server calls a kind."""
+    """How the API server calls a kind, and how `kubectl get` shows it (Age is added)."""
 
     name: str
     plural: str

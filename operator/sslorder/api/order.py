@@ -199,9 +199,9 @@ class OrderSpec(
     secret_template: SecretTemplate | None = None
     """Labels and annotations for the Secret."""
     renewal: Renewal = Renewal.TACIT
-    """Tacit: an identical period follows, prepaid (7.4). None is notice: the contract ends with the period."""
+    """Tacit: an identical period follows, prepaid (7.4). None gives notice: the contract ends with it."""
     reissue_before: Duration | None = None
-    """How long before a leaf runs out its successor is asked for, as in 720h. Absent: by default."""
+    """How long before a leaf runs out the next is asked for, as in 720h. Absent: a default."""
     reissue: ReissueRequest | None = None
     """Asks for a new leaf with a new key now."""
     revocation: RevocationRequest | None = None
@@ -366,14 +366,14 @@ class SSLCertificateOrder(
         ),
         Rule(
             f"!({_PAID}) || self.spec.dnsNames.all(name, name in oldSelf.spec.dnsNames)",
-            "dnsNames can only become fewer once a payment was applied: order others by a new purchase order",
+            "dnsNames can only become fewer once a payment was applied: order others in a new order",
             ".spec.dnsNames",
         ),
     ),
 ):
     """An order for a TLS certificate over one, two or three years: the purchase order of one contract.
 
-    It waits in PendingPayment until the provider records the payment; nothing is asked of the authority before.
+    It waits in PendingPayment until the payment is recorded; nothing is asked of the authority before.
     Then certificate and key stand in the Secret named by spec.secretName, as long as the contract allows.
     Deleting an order does not end a paid contract: declared again, it takes up what was bought.
     """
@@ -387,8 +387,8 @@ class SSLCertificateOrder(
             Column("Phase", ".status.phase"),
             Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
             Column("Secret", ".spec.secretName"),
-            Column("Paid until", ".status.contract.paidThrough", "date"),
-            Column("Expires", ".status.certificate.notAfter", "date"),
+            Column("Paid until", ".status.contract.paidThrough"),
+            Column("Expires", ".status.certificate.notAfter"),
             Column("Purchase order", ".spec.purchaseOrder", wide=True),
             Column("Serial", ".status.certificate.serialNumber", wide=True),
             Column("Message", ".status.message", wide=True),

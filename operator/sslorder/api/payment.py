@@ -146,7 +146,7 @@ class SSLPayment(KubernetesObject):
             Column("Purchase order", ".spec.purchaseOrder"),
             Column("Amount", ".spec.amount"),
             Column("Currency", ".spec.currency"),
-            Column("Received", ".spec.receivedAt", "date"),
+            Column("Received", ".spec.receivedAt"),
             Column("Reference", ".spec.reference", wide=True),
             Column("Message", ".status.message", wide=True),
         ),
