@@ -1,0 +1,5 @@
+import sys
+
+from sslorder.sandbox.command import main
+
+sys.exit(main(sys.argv[1:]))
