@@ -1,0 +1,1 @@
+"""Clients of certification authorities. They implement `engine.ports.Authority`."""

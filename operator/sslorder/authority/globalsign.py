@@ -1,0 +1,173 @@
+"""GlobalSign Atlas, HVCA v2, as an `engine.ports.Authority`.
+
+Rules:
+- One call of `request` sends at most one purchase.
+- The validation policy is remembered for composing requests, until the authority refuses one.
+- A certificate is handed on as it came: whether it is the one that was asked for is the engine's question.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from math import ceil
+from urllib.parse import quote
+
+from sslorder.authority import wire
+from sslorder.authority.composition import ContradictsPolicyError, RequestRules
+from sslorder.authority.credentials import Credentials
+from sslorder.authority.meaning import Kind
+from sslorder.authority.pace import Pace
+from sslorder.authority.session import Call, Session
+from sslorder.authority.transport import Limits, Transport
+from sslorder.contract.authority import Claim, ClaimState, Policy
+from sslorder.contract.circumstances import RevocationReason
+from sslorder.engine.ports import (
+    CertificateStatus,
+    Clock,
+    IssuanceRequest,
+    IssuedCertificate,
+    Refused,
+    TryAgain,
+    Unauthorised,
+)
+
+TOKEN_LIFE = timedelta(minutes=10)
+"""How long HVCA honours a token."""
+
+
+async def connect(
+    url: str,
+    credentials: Credentials,
+    ca_bundle: bytes | None,
+    limits: Limits,
+    clock: Clock,
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    refresh_after: timedelta = TOKEN_LIFE * 0.9,
+) -> "GlobalSign":
+    """A client of the HVCA at `url` (https, with its version: `.../v2`). Sends nothing yet.
+
+    `ca_bundle` (PEM) verifies the server; without it the credentials' own roots do, else the public ones.
+    Raises `Unauthorised` when the address, the bundle or the certificate cannot be used.
+    """
+    if not re.fullmatch(r"https://[^\s/?#@]+(/[^\s?#]*)?", url):
+        raise Unauthorised("connect", "the url is not a plain https address")
+    pace = Pace(limits.requests_per_second, limits.burst, monotonic)
+    roots = ca_bundle or credentials.server_roots
+    try:
+        transport = await asyncio.to_thread(Transport, url.rstrip("/"), credentials, roots, limits, pace)
+    except ValueError as error:
+        raise Unauthorised("connect", str(error)) from None
+    return GlobalSign(Session(transport, credentials, clock, monotonic, refresh_after), clock)
+
+
+class GlobalSign:
+    """Made by `connect`, ended by `close`; lives in one event loop. The port says what the methods promise."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._rules: RequestRules | None = None
+
+    def close(self) -> None:
+        """Let go of threads and connections. A request under way still ends, within its own time-outs."""
+        self._session.close()
+
+    async def login(self) -> None:
+        await self._session.token()
+
+    async def policy(self) -> Policy:
+        return (await self._read_rules()).summary
+
+    async def quota(self) -> int:
+        return (await self._session.read("/quotas/issuance", wire.Value.model_validate_json)).value
+
+    async def claims(self) -> Sequence[Claim]:
+        claims = [
+            claim
+            for state in ClaimState
+            for claim in await self._session.pages(
+                "/claims/domains", wire.Claims.validate_json, {"status": state}, lambda claim: claim.id
+            )
+        ]
+        return [
+            Claim(
+                id=claim.id,
+                domain=claim.domain.removesuffix("."),
+                state=claim.status,
+                assert_by=claim.assert_by,
+                expires_at=claim.expires_at,
+            )
+            for claim in claims
+        ]
+
+    async def submit_claim(self, domain: str) -> Claim:
+        return await self._claimed(domain, f"/claims/domains/{quote(domain, safe='')}", 201)
+
+    async def reassert_claim(self, claim: Claim) -> Claim:
+        """Have a new token made for a pending claim whose token is lost or too old. The id may change."""
+        return await self._claimed(claim.domain, f"/claims/domains/{quote(claim.id, safe='')}/reassert", 200)
+
+    async def assert_dns(self, claim_id: str, authorization_domain: str | None = None) -> bool:
+        body = wire.Assertion(authorization_domain=authorization_domain).body()
+        call = Call(Kind.CHANGE, "POST", f"/claims/domains/{quote(claim_id, safe='')}/dns", body=body)
+        return (await self._session.call(call, 201, 204)).status == 204
+
+    async def request(self, request: IssuanceRequest) -> int:
+        rules = self._rules or await self._read_rules()
+        operation = "POST /certificates"
+        try:
+            now = self._clock.now()
+            body = await self._session.off_the_loop(lambda asked: rules.compose(asked, now), request)
+            call = Call(Kind.PURCHASE, "POST", "/certificates", body=body)
+            answer = await self._session.call(call, 201)
+        except ContradictsPolicyError as contradiction:
+            self._rules = None
+            raise Refused(operation, str(contradiction)) from None
+        except Refused:
+            self._rules = None
+            raise
+        return self._session.sense(call, wire.serial_from_location, answer.headers.get("Location", ""))
+
+    async def certificate(self, serial: int) -> IssuedCertificate | None:
+        call = Call(Kind.READ, "GET", f"/certificates/{wire.serial_to_hex(serial)}")
+        answer = await self._session.call(call, 200, 202)
+        if answer.status == 202:
+            return None
+        found = self._session.content(call, wire.CertificateInfo.model_validate_json, answer)
+        return IssuedCertificate(serial, found.certificate.encode(), found.status, found.updated_at)
+
+    async def issued(self, since: datetime, until: datetime) -> Sequence[int]:
+        window = {"from": int(since.timestamp()), "to": ceil(until.timestamp())}
+        metas = await self._session.pages(
+            "/stats/issued", wire.Metas.validate_json, window, lambda meta: meta.serial_number
+        )
+        return [meta.serial_number for meta in metas]
+
+    async def trust_chain(self) -> Sequence[bytes]:
+        chain = await self._session.read("/trustchain", wire.TrustChain.validate_json)
+        return [pem.encode() for pem in chain]
+
+    async def revoke(self, serial: int, reason: RevocationReason, at: datetime | None = None) -> None:
+        known = await self.certificate(serial)
+        call_path = f"/certificates/{wire.serial_to_hex(serial)}"
+        if known is None:
+            raise TryAgain(f"PATCH {call_path}", "the authority is still making the certificate")
+        if known.status is CertificateStatus.REVOKED:
+            return
+        body = wire.Revocation(
+            revocation_reason=reason, revocation_time=int(at.timestamp()) if at else None
+        ).body()
+        await self._session.call(Call(Kind.CHANGE, "PATCH", call_path, body=body), 204)
+
+    async def _read_rules(self) -> RequestRules:
+        self._rules = await self._session.read("/validationpolicy", RequestRules)
+        return self._rules
+
+    async def _claimed(self, domain: str, path: str, welcome: int) -> Claim:
+        call = Call(Kind.CHANGE, "POST", path)
+        answer = await self._session.call(call, welcome)
+        made = self._session.content(call, wire.ClaimAssertion.model_validate_json, answer)
+        return Claim(made.id, domain, ClaimState.PENDING, made.token, made.assert_by)
