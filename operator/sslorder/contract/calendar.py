@@ -51,3 +51,17 @@ def notice_deadline(end: datetime) -> datetime:
     year, month = (last.year, last.month - 1) if last.month > 1 else (last.year - 1, 12)
     day_after = _clamped(year, month, last.day) + timedelta(days=1)
     return datetime.combine(day_after, time(), BRUSSELS).astimezone(UTC)
+
+
+def deadline_of(contract_start: datetime, term_years: int, moment: datetime) -> datetime:
+    """The notice deadline of the period that a moment falls in."""
+    return notice_deadline(
+        period_end(contract_start, term_years, period_at(contract_start, term_years, moment))
+    )
+
+
+def end_after_notice(contract_start: datetime, term_years: int, notice: datetime) -> datetime:
+    """When a contract ends for which notice was given: with its period, or, given too late, with the next (7.4)."""
+    period = period_at(contract_start, term_years, notice)
+    on_time = notice < notice_deadline(period_end(contract_start, term_years, period))
+    return period_end(contract_start, term_years, period if on_time else period + 1)

@@ -8,8 +8,8 @@ Rules:
 - An intent stands in the ledger before anything is bought for it, and is removed only when its outcome is known.
 """
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sslorder.api.common import Covers, Product, Subject
@@ -17,6 +17,9 @@ from sslorder.api.revocation import Circumstance
 from sslorder.contract.circumstances import RevocationReason
 
 LEDGER_VERSION = 1
+
+REPLACEMENT_BOUND = timedelta(hours=24)
+COMPROMISE_BOUND = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -81,6 +84,7 @@ class Measure:
     effective_at: datetime
     until: datetime | None = None
     revoke: bool = False
+    circumstance: Circumstance | None = None
     lifted_at: datetime | None = None
 
     def in_force(self, now: datetime) -> bool:
@@ -100,6 +104,14 @@ class Revocation:
     replace: bool = False
     compromised_at: datetime | None = None
     confirmed_at: datetime | None = None
+
+    @property
+    def serves_until(self) -> datetime:
+        """Until when the leaf may still be served: not at all, or, where it is to be replaced first, within the bound."""
+        if not self.replace or self.confirmed_at is not None:
+            return self.asked_at
+        bound = COMPROMISE_BOUND if self.circumstance is Circumstance.KEY_COMPROMISED else REPLACEMENT_BOUND
+        return self.asked_at + bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +134,9 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The authority's definite no to a request, kept so that the same is not asked again."""
+    """The authority's definite no to a request. `basis` digests all that it rested on: the same is not asked again."""
 
-    dns_names: tuple[str, ...]
+    basis: str
     detail: str
     at: datetime
 
@@ -148,7 +160,28 @@ class Leaf:
 
     def serves(self, now: datetime) -> bool:
         """Whether this leaf may be in anyone's hands: sound, not revoked, not run out (5.5a)."""
-        return self.fault is None and self.revocation is None and now <= self.not_after
+        revoked = self.revocation is not None and now >= self.revocation.serves_until
+        return self.fault is None and not revoked and now < self.not_after
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The client's wish that no further period follows: through its order (7.4), or by registered letter (9.1).
+
+    `at` is when the order was first seen to say so, or when the letter was posted.
+    """
+
+    at: datetime
+    by_letter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An `SSLContractAction` that was carried out on this contract, so that it is not carried out twice."""
+
+    uid: str
+    name: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +195,12 @@ class Ledger:
     terms: Terms
     payments: tuple[AppliedPayment, ...]
     version: int = LEDGER_VERSION
-    notice_seen_at: datetime | None = None
+    notice: Notice | None = None
     measures: tuple[Measure, ...] = ()
     intent: Intent | None = None
     refusal: Refusal | None = None
-    leaves: tuple[Leaf, ...] = field(default=())
+    leaves: tuple[Leaf, ...] = ()
+    carried: tuple[Carried, ...] = ()
 
     @property
     def next_leaf(self) -> int:
@@ -181,7 +215,16 @@ class Ledger:
 
     def serving(self, now: datetime) -> Leaf | None:
         """The leaf to publish: the newest one that serves."""
-        return max((leaf for leaf in self.leaves if leaf.serves(now)), key=lambda leaf: leaf.number, default=None)
+        return max(
+            (leaf for leaf in self.leaves if leaf.serves(now)), key=lambda leaf: leaf.number, default=None
+        )
+
+    def keys_needed(self, now: datetime) -> frozenset[int]:
+        """Numbers of the leaves whose keys are still of use; all others are destroyed at the next write."""
+        serving = self.serving(now)
+        return frozenset(
+            entry for entry in (serving and serving.number, self.intent and self.intent.leaf) if entry
+        )
 
     def with_intent(self, intent: Intent | None) -> "Ledger":
         return replace(self, intent=intent)

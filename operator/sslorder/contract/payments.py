@@ -63,10 +63,18 @@ def _period_of(payment: SSLPayment, start: datetime, term_years: int) -> int | N
     return number if begins == day else None
 
 
-def _same_record(one: Payment, other: SSLPayment) -> bool:
+def _same_record(one: SSLPayment, other: SSLPayment) -> bool:
     def content(payment: SSLPayment) -> tuple[object, ...]:
         spec = payment.spec
-        return (spec.reference, spec.received_at, spec.amount, spec.currency, spec.covers, spec.period, spec.period_starts_on)
+        return (
+            spec.reference,
+            spec.received_at,
+            spec.amount,
+            spec.currency,
+            spec.covers,
+            spec.period,
+            spec.period_starts_on,
+        )
 
     return content(one) == content(other)
 
@@ -76,7 +84,14 @@ def judge(
 ) -> tuple[Judgement, ...]:
     """What becomes of each payment recorded for a contract that started at `start` under these terms."""
     needed = need(terms)
-    ranked = sorted(payments, key=lambda payment: (payment.spec.received_at, payment.metadata.creation_timestamp, payment.metadata.name))
+    ranked = sorted(
+        payments,
+        key=lambda payment: (
+            payment.spec.received_at,
+            payment.metadata.creation_timestamp,
+            payment.metadata.name,
+        ),
+    )
     verdicts: list[Judgement] = []
     open_parts: dict[int, list[SSLPayment]] = {}
     settled = {entry.uid: entry for entry in applied}
@@ -103,37 +118,57 @@ def judge(
             text = f"No period of the contract starts on {payment.spec.period_starts_on}; period 1 starts on {first}."
             verdicts.append(Judgement(payment, PaymentState.DOES_NOT_COVER, text))
             continue
+        if calendar.period_end(start, terms.term_years, period) <= payment.spec.received_at:
+            text = f"Period {period} had ended when the payment was received, and the contract with it. Nothing can be applied."
+            verdicts.append(Judgement(payment, PaymentState.DOES_NOT_COVER, text, period))
+            continue
         twin = next((other for other in open_parts.get(period, ()) if _same_record(payment, other)), None)
         if twin is not None or period in full:
-            why = f"It is the same as {twin.metadata.name}" if twin is not None else f"Period {period} is paid already"
+            why = (
+                f"It is the same as {twin.metadata.name}"
+                if twin is not None
+                else f"Period {period} is paid already"
+            )
             text = f"{why}, so this payment counts for nothing. If money was received twice, record the period that it is for."
             verdicts.append(Judgement(payment, PaymentState.DUPLICATE, text, period))
             continue
         open_parts.setdefault(period, []).append(payment)
         parts = [part.spec.covers for part in open_parts[period]]
-        if sum(part.names for part in parts) >= needed.names and sum(part.wildcards for part in parts) >= needed.wildcards:
+        if (
+            sum(part.names for part in parts) >= needed.names
+            and sum(part.wildcards for part in parts) >= needed.wildcards
+        ):
             full.add(period)
             verdicts += [
-                Judgement(part, PaymentState.APPLIED, f"Applied to period {period}.", period) for part in open_parts.pop(period)
+                Judgement(part, PaymentState.APPLIED, f"Applied to period {period}.", period)
+                for part in open_parts.pop(period)
             ]
 
     for period, parts_open in open_parts.items():
         names = needed.names - sum(part.spec.covers.names for part in parts_open)
         wildcards = needed.wildcards - sum(part.spec.covers.wildcards for part in parts_open)
-        lacking = [_count(number, noun) for number, noun in ((names, "name"), (wildcards, "wildcard")) if number > 0]
+        lacking = [
+            _count(number, noun) for number, noun in ((names, "name"), (wildcards, "wildcard")) if number > 0
+        ]
         text = f"Period {period} needs {describe(needed)}; {' and '.join(lacking)} not paid for yet. Nothing is bought until all is covered."
         verdicts += [Judgement(part, PaymentState.DOES_NOT_COVER, text, period) for part in parts_open]
     return tuple(verdicts)
 
 
 def apply(
-    terms: Terms, start: datetime, payments: Sequence[SSLPayment], applied: tuple[AppliedPayment, ...], now: datetime
+    terms: Terms,
+    start: datetime,
+    payments: Sequence[SSLPayment],
+    applied: tuple[AppliedPayment, ...],
+    now: datetime,
 ) -> tuple[AppliedPayment, ...]:
     """The applied payments after these records: reversals marked, newly covering payments added."""
     by_uid = {payment.metadata.uid: payment for payment in payments}
     known = tuple(
         replace(entry, reversed_at=by_uid[entry.uid].spec.reversed_at)
-        if entry.reversed_at is None and entry.uid in by_uid and by_uid[entry.uid].spec.reversed_at is not None
+        if entry.reversed_at is None
+        and entry.uid in by_uid
+        and by_uid[entry.uid].spec.reversed_at is not None
         else entry
         for entry in applied
     )

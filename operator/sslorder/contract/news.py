@@ -1,0 +1,244 @@
+"""Taking note: what payments, actions and the order itself add to the ledger.
+
+Rules:
+- Facts are recorded before anything is concluded from them, and each once: an action by its UID, a revocation by its leaf.
+- What was recorded does not depend on the object any longer. Deleting a payment or an action undoes nothing.
+- An order that was never paid has no ledger; measures against it are read from the actions each time (`measures`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from sslorder.api.action import Action, Article, SSLContractAction
+from sslorder.api.common import Product
+from sslorder.api.order import OrderSpec, Renewal, SSLCertificateOrder
+from sslorder.api.revocation import Circumstance
+from sslorder.contract import calendar, payments
+from sslorder.contract.circumstances import reason
+from sslorder.contract.ledger import (
+    Carried,
+    ContractKey,
+    Holder,
+    Ledger,
+    Measure,
+    MeasureKind,
+    Notice,
+    Revocation,
+    Terms,
+)
+from sslorder.contract.snapshot import Snapshot
+
+_MEASURES = {
+    Action.SUSPEND: MeasureKind.SUSPENSION,
+    Action.TERMINATE: MeasureKind.TERMINATION,
+    Action.REJECT: MeasureKind.REJECTION,
+}
+
+_CIRCUMSTANCES = {
+    Article.ABUSE: Circumstance.ABUSE,
+    Article.DOMAIN_LOST: Circumstance.DOMAIN_LOST,
+    Article.BREACH: Circumstance.BREACH,
+    Article.AUTHORITIES: Circumstance.AUTHORITIES_REQUEST,
+    Article.CLIENT_REQUEST: Circumstance.CLIENT_ENDS,
+    Article.ILLICIT_USE: Circumstance.ILLICIT_USE,
+    Article.NON_PAYMENT: Circumstance.NON_PAYMENT,
+}
+
+
+def terms_of(spec: OrderSpec) -> Terms:
+    """The contractual fields of an order as it stands."""
+    return Terms(
+        spec.term_years,
+        spec.product,
+        spec.dns_names,
+        spec.subject,
+        spec.accepted_terms.conditions,
+        spec.accepted_terms.authority,
+    )
+
+
+def _as_measure(action: SSLContractAction, kind: MeasureKind, now: datetime) -> Measure:
+    spec, cause = action.spec, action.spec.cause
+    return Measure(
+        uid=action.metadata.uid,
+        name=action.metadata.name,
+        kind=kind,
+        article=cause.article if cause else Article.OTHER,
+        note=(cause.note if cause else None) or "",
+        effective_at=spec.effective_at or min(action.metadata.creation_timestamp, now),
+        until=spec.until,
+        revoke=bool(spec.revoke_at_authority),
+        circumstance=_CIRCUMSTANCES.get(cause.article, Circumstance.CLIENT_ENDS) if cause else None,
+    )
+
+
+def measures(
+    known: tuple[Measure, ...], actions: Iterable[SSLContractAction], handled: frozenset[str], now: datetime
+) -> tuple[Measure, ...]:
+    """The measures after these actions, of which those with a handled UID were taken note of before.
+
+    A Reinstate without names lifts whatever is in force when it takes effect, a rejection included; a termination is final.
+    """
+    result = {measure.uid: measure for measure in known}
+    ranked = sorted(actions, key=lambda action: (action.metadata.creation_timestamp, action.metadata.name))
+    for action in ranked:
+        spec, uid = action.spec, action.metadata.uid
+        if uid in handled or uid in result:
+            continue
+        if spec.action in _MEASURES:
+            result[uid] = _as_measure(action, _MEASURES[spec.action], now)
+        elif spec.action is Action.REINSTATE:
+            at = spec.effective_at or min(action.metadata.creation_timestamp, now)
+            for measure in tuple(result.values()):
+                named = spec.lifts is None or measure.name in spec.lifts
+                liftable = measure.kind is not MeasureKind.TERMINATION and measure.lifted_at is None
+                if named and liftable and measure.effective_at <= at:
+                    result[measure.uid] = replace(measure, lifted_at=at)
+    return tuple(result.values())
+
+
+def _revoke(ledger: Ledger, number: int | None, revocation: Revocation, now: datetime) -> Ledger:
+    leaf = ledger.serving(now) if number is None else ledger.leaf(number)
+    if leaf is None or leaf.revocation is not None or leaf.fault is not None or leaf.not_after <= now:
+        return ledger
+    revised = replace(leaf, revocation=revocation)
+    return replace(
+        ledger, leaves=tuple(revised if entry.number == leaf.number else entry for entry in ledger.leaves)
+    )
+
+
+def _revocation(
+    circumstance: Circumstance,
+    product: Product,
+    now: datetime,
+    *,
+    source: str,
+    by_client: bool,
+    allow_privilege_withdrawn: bool,
+    replace_first: bool = False,
+    compromised_at: datetime | None = None,
+) -> Revocation:
+    return Revocation(
+        circumstance=circumstance,
+        reason=reason(
+            circumstance,
+            product,
+            replaced=replace_first,
+            privilege_withdrawn_allowed=allow_privilege_withdrawn,
+        ),
+        by_client=by_client,
+        asked_at=now,
+        source=source,
+        replace=replace_first,
+        compromised_at=compromised_at,
+    )
+
+
+def _with_revocations(ledger: Ledger, s: Snapshot) -> Ledger:
+    product, handled = ledger.terms.product, {entry.uid for entry in ledger.carried}
+    allowed = s.authority is not None and s.authority.declared.spec.global_sign.allow_privilege_withdrawn
+    asked = s.order.spec.revocation
+    if asked is not None:
+        wish = _revocation(
+            asked.circumstance,
+            product,
+            s.now,
+            source="spec.revocation",
+            by_client=True,
+            allow_privilege_withdrawn=allowed,
+            replace_first=asked.replace,
+            compromised_at=asked.compromised_at,
+        )
+        ledger = _revoke(ledger, asked.leaf, wish, s.now)
+    for action in s.actions:
+        order = action.spec.revocation
+        if order is not None and _is_due(action, s.now) and action.metadata.uid not in handled:
+            wish = _revocation(
+                order.circumstance,
+                product,
+                s.now,
+                source=action.metadata.name,
+                by_client=False,
+                allow_privilege_withdrawn=allowed,
+                replace_first=order.replace,
+                compromised_at=order.compromised_at,
+            )
+            ledger = _revoke(ledger, order.leaf, wish, s.now)
+    for measure in ledger.measures:
+        if measure.revoke and measure.in_force(s.now) and (serving := ledger.serving(s.now)) is not None:
+            wish = _revocation(
+                measure.circumstance or Circumstance.CLIENT_ENDS,
+                product,
+                s.now,
+                source=measure.name,
+                by_client=False,
+                allow_privilege_withdrawn=allowed,
+            )
+            ledger = _revoke(ledger, serving.number, wish, s.now)
+    return ledger
+
+
+def _with_notice(ledger: Ledger, s: Snapshot) -> Ledger:
+    """Notice through the order can be withdrawn there until the deadline; a letter's only by the provider (7.4, 9.1)."""
+    posted = [
+        action.spec.sent_at
+        for action in s.actions
+        if action.spec.action is Action.NOTICE and action.spec.sent_at
+    ]
+    notice = ledger.notice
+    if posted and (notice is None or not notice.by_letter or min(posted) < notice.at):
+        earliest = min(posted) if notice is None else min(*posted, notice.at)
+        return replace(ledger, notice=Notice(earliest, by_letter=True))
+    if s.order.spec.renewal is Renewal.NONE:
+        return replace(ledger, notice=Notice(s.now, by_letter=False)) if notice is None else ledger
+    if (
+        notice is not None
+        and not notice.by_letter
+        and s.now < calendar.deadline_of(ledger.arrival, ledger.terms.term_years, notice.at)
+    ):
+        return replace(ledger, notice=None)
+    return ledger
+
+
+_RECORDED = (Action.SUSPEND, Action.TERMINATE, Action.REJECT, Action.REINSTATE, Action.REVOKE, Action.NOTICE)
+
+
+def _is_due(action: SSLContractAction, now: datetime) -> bool:
+    """Whether an action is taken note of now. A measure is recorded ahead of its time; a revocation is done at its time."""
+    waits = action.spec.effective_at if action.spec.action is Action.REVOKE else None
+    return action.spec.action in _RECORDED and (waits is None or waits <= now)
+
+
+def take_note(ledger: Ledger, s: Snapshot) -> Ledger:
+    """The ledger with everything that the snapshot adds to it. Equal to the given one when there is no news."""
+    handled = frozenset(entry.uid for entry in ledger.carried)
+    applied = payments.apply(ledger.terms, ledger.arrival, s.payments, ledger.payments, s.now)
+    ledger = replace(ledger, payments=applied, measures=measures(ledger.measures, s.actions, handled, s.now))
+    ledger = _with_notice(ledger, s)
+    ledger = _with_revocations(ledger, s)
+    fresh = tuple(
+        Carried(action.metadata.uid, action.metadata.name, s.now)
+        for action in s.actions
+        if action.metadata.uid not in handled and _is_due(action, s.now)
+    )
+    return replace(ledger, carried=ledger.carried + fresh) if fresh else ledger
+
+
+def open_ledger(order: SSLCertificateOrder, s: Snapshot) -> Ledger | None:
+    """The ledger that the first covering payment opens (4.2), or None while what was recorded does not cover the order."""
+    assert s.authority is not None
+    assert s.namespace_uid is not None
+    terms, arrival = terms_of(order.spec), order.metadata.creation_timestamp
+    applied = payments.apply(terms, arrival, s.payments, (), s.now)
+    if 1 not in payments.paid_periods(terms, applied):
+        return None
+    ledger = Ledger(
+        key=ContractKey(s.accounts[0].metadata.name, order.spec.purchase_order),
+        holder=Holder(order.metadata.namespace, s.namespace_uid, order.metadata.name),
+        authority=s.authority.declared.metadata.name,
+        arrival=arrival,
+        terms=terms,
+        payments=applied,
+    )
+    return take_note(ledger, s)
