@@ -29,8 +29,9 @@ class GlobalSign(Model):
         str,
         Field(min_length=9, max_length=1024),
         Rule(
-            "isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != ''",
-            "write an https address, as in https://emea.api.hvca.globalsign.com:8443/v2",
+            "isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != ''"
+            " && !self.contains('@')",
+            "write an https address without a user, as in https://emea.api.hvca.globalsign.com:8443/v2",
         ),
     ]
     """Base address of the API, as in https://emea.api.hvca.globalsign.com:8443/v2."""

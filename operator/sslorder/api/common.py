@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sslorder.api.schema import Model, Moment, Projection, Rule
+from sslorder.api.schema import Model, Moment, Projection, Rule, rules
 
 GROUP = "ssl.synchrone.be"
 VERSION = "v1"
@@ -46,7 +46,7 @@ _NAME_RULES = (
 
 DomainName = Annotated[
     str,
-    Field(min_length=4, max_length=253),
+    Field(min_length=1, max_length=253),
     *_NAME_RULES,
     Rule(
         f"self.matches(r'{DOMAIN_PATTERN}')",
@@ -57,7 +57,7 @@ DomainName = Annotated[
 
 DNSName = Annotated[
     str,
-    Field(min_length=4, max_length=253),
+    Field(min_length=1, max_length=253),
     *_NAME_RULES,
     Rule(
         f"!self.contains('*') || self.matches(r'{WILDCARD_PATTERN}')",
@@ -144,7 +144,15 @@ class BusinessCategory(StrEnum):
     NON_COMMERCIAL_ENTITY = "Non-Commercial Entity"
 
 
-class Subject(Model):
+class Subject(
+    Model,
+    json_schema_extra=rules(
+        Rule(
+            "has(self.locality) || has(self.stateOrProvince)",
+            "say where the organisation is (BR 7.1.2.7.4): write locality, stateOrProvince or both",
+        )
+    ),
+):
     """An identity as an OV or EV certificate states it (BR 7.1.2.7, EV Guidelines 7.1.4.2)."""
 
     organization: Annotated[str, Field(min_length=1, max_length=64)]

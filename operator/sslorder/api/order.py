@@ -92,15 +92,20 @@ class PrivateKeySpec(
     """Always: each reissue has a new key. Never: a reissue keeps the key, unless it was compromised."""
 
 
-_KEY = Annotated[str, Field(max_length=253)]
-_RESERVED_KEYS = Rule(
-    "self.all(key, !key.startsWith('ssl.synchrone.be/'))",
-    "keys under ssl.synchrone.be/ are the operator's own marks: choose another prefix",
-)
-_KUBERNETES_KEYS = Rule(
-    "self.all(key, key.startsWith('app.kubernetes.io/')"
-    " || !(key.contains('kubernetes.io/') || key.contains('k8s.io/')))",
-    "keys under kubernetes.io/ and k8s.io/ are reserved, except app.kubernetes.io/: choose another prefix",
+_TEMPLATE_RULES = (
+    Rule(
+        "self.all(key, !format.qualifiedName().validate(key).hasValue())",
+        "write keys of at most 63 letters, digits, - _ or ., with or without a DNS prefix, as in example.com/team",
+    ),
+    Rule(
+        "self.all(key, !key.startsWith('ssl.synchrone.be/'))",
+        "keys under ssl.synchrone.be/ are the operator's own: choose another prefix",
+    ),
+    Rule(
+        "self.all(key, key.startsWith('app.kubernetes.io/')"
+        " || !(key.contains('kubernetes.io/') || key.contains('k8s.io/')))",
+        "kubernetes.io/ and k8s.io/ are reserved, except app.kubernetes.io/: choose another prefix",
+    ),
 )
 
 
@@ -110,15 +115,17 @@ class SecretTemplate(Model):
     labels: Annotated[
         dict[str, Annotated[str, Field(max_length=63)]],
         Field(max_length=32),
-        _RESERVED_KEYS,
-        _KUBERNETES_KEYS,
+        *_TEMPLATE_RULES,
+        Rule(
+            "self.all(key, !format.labelValue().validate(self[key]).hasValue())",
+            "a label's value is letters, digits and inner - _ or .: move anything else to annotations",
+        ),
     ] = Field(default_factory=dict)
     """Labels of the Secret."""
     annotations: Annotated[
         dict[str, Annotated[str, Field(max_length=1024)]],
         Field(max_length=32),
-        _RESERVED_KEYS,
-        _KUBERNETES_KEYS,
+        *_TEMPLATE_RULES,
     ] = Field(default_factory=dict)
     """Annotations of the Secret."""
 
@@ -150,11 +157,6 @@ class OrderSpec(
         Rule(
             "self.product != 'DV' || !has(self.subject)",
             "a DV certificate states no organisation: leave out subject, or order OV or EV",
-            ".subject",
-        ),
-        Rule(
-            "!has(self.subject) || has(self.subject.locality) || has(self.subject.stateOrProvince)",
-            "subject says where the organisation is (BR 7.1.2.7.4): write locality, stateOrProvince or both",
             ".subject",
         ),
         Rule(
