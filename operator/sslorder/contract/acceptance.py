@@ -1,10 +1,11 @@
 """What must hold before an order is accepted, and again before anything is bought for it.
 
 Rules:
-- A check is a pure function that says what is wrong, what to do, and whom to ask; the first that fails speaks.
+- A check is a pure function that says what is wrong, what to do, and whom to ask; the first that fails
+  speaks.
 - `ARRIVAL` is asked of an order that has no dossier: what fails keeps it in Received.
-- `PURCHASE` is asked before claims, purchases and reissues. It never withdraws what is published: an edited account stops what
-  is still to come, not what was sold.
+- `PURCHASE` is asked before claims, purchases and reissues. It never withdraws what is published: an edited
+  account stops what is still to come, not what was sold.
 """
 
 from collections.abc import Callable, Iterable
@@ -34,7 +35,8 @@ def _namespace_has_an_account(s: Snapshot) -> Obstacle | None:
         return None
     return Obstacle(
         Reason.NO_ACCOUNT,
-        f"No SSLAccount names the namespace {s.order.metadata.namespace}. Ask {s.provider.contact} to add it to your account.",
+        f"No SSLAccount names the namespace {s.order.metadata.namespace}. Ask {s.provider.contact} to add"
+        " it to your account.",
     )
 
 
@@ -44,7 +46,8 @@ def _namespace_has_one_account(s: Snapshot) -> Obstacle | None:
     named = " and ".join(sorted(account.metadata.name for account in s.accounts))
     return Obstacle(
         Reason.AMBIGUOUS_ACCOUNT,
-        f"The SSLAccounts {named} all name the namespace {s.order.metadata.namespace}. Ask {s.provider.contact} to leave it in one of them.",
+        f"The SSLAccounts {named} all name the namespace {s.order.metadata.namespace}. Ask"
+        f" {s.provider.contact} to leave it in one of them.",
     )
 
 
@@ -53,8 +56,9 @@ def _namespace_is_the_one_that_was_accepted(s: Snapshot) -> Obstacle | None:
         return None
     return Obstacle(
         Reason.NAMESPACE_REPLACED,
-        f"The namespace {s.order.metadata.namespace} was deleted and created again since the provider accepted it. Ask {s.provider.contact}"
-        " to confirm it: take it out of the SSLAccount and put it in again.",
+        f"The namespace {s.order.metadata.namespace} was deleted and created again since the provider"
+        f" accepted it. Ask {s.provider.contact} to confirm it: take it out of the SSLAccount and put it in"
+        " again.",
     )
 
 
@@ -63,8 +67,9 @@ def _purchase_order_is_free(s: Snapshot) -> Obstacle | None:
         return None
     return Obstacle(
         Reason.PURCHASE_ORDER_TAKEN,
-        f"The purchase order {s.order.spec.purchase_order} is already declared by {s.rival.namespace}/{s.rival.name}. Give this order the number"
-        f" of its own purchase order, or delete one of the two. If the contract is to move here, ask {s.provider.contact} for a Transfer.",
+        f"The purchase order {s.order.spec.purchase_order} is already declared by"
+        f" {s.rival.namespace}/{s.rival.name}. Give this order the number of its own purchase order, or"
+        f" delete one of the two. If the contract is to move here, ask {s.provider.contact} for a Transfer.",
         "2.1",
     )
 
@@ -85,8 +90,9 @@ def _terms_are_in_force(s: Snapshot) -> Obstacle | None:
         if said != edition.version:
             return Obstacle(
                 Reason.TERMS_NOT_IN_FORCE,
-                f"spec.acceptedTerms.{field} says {said!r}, but the version of {whose} in force when this order arrived is {edition.version!r}."
-                f" Read it at {edition.url} and, if you accept it, write that version.",
+                f"spec.acceptedTerms.{field} says {said!r}, but the version of {whose} in force when this"
+                f" order arrived is {edition.version!r}. Read it at {edition.url} and, if you accept it,"
+                " write that version.",
                 "2.3",
             )
     return None
@@ -97,9 +103,15 @@ def _authority_exists(s: Snapshot) -> Obstacle | None:
         return None
     ref = s.order.spec.authority_ref
     if ref is not None:
-        text = f"There is no SSLAuthority {ref.name}. Correct spec.authorityRef, or leave it out for the default."
+        text = (
+            f"There is no SSLAuthority {ref.name}. Correct spec.authorityRef, or leave it out for the"
+            " default."
+        )
     else:
-        text = f"No SSLAuthority is the default for {s.order.spec.product}. Ask {s.provider.contact} which one to name in spec.authorityRef."
+        text = (
+            f"No SSLAuthority is the default for {s.order.spec.product}. Ask {s.provider.contact} which one"
+            " to name in spec.authorityRef."
+        )
     return Obstacle(Reason.NO_AUTHORITY, text, "2.2")
 
 
@@ -109,8 +121,8 @@ def _authority_sells_the_product(s: Snapshot) -> Obstacle | None:
     authority = s.authority.declared
     return Obstacle(
         Reason.AUTHORITY_PRODUCT_DIFFERS,
-        f"The SSLAuthority {authority.metadata.name} sells {authority.spec.product}, the order is for {s.order.spec.product}."
-        " Name another authority, or leave spec.authorityRef out for the default.",
+        f"The SSLAuthority {authority.metadata.name} sells {authority.spec.product}, the order is for"
+        f" {s.order.spec.product}. Name another authority, or leave spec.authorityRef out for the default.",
         "2.2",
     )
 
@@ -123,7 +135,8 @@ def _account_may_use_the_authority(s: Snapshot) -> Obstacle | None:
         return None
     return Obstacle(
         Reason.AUTHORITY_NOT_ALLOWED,
-        f"The account {account.metadata.name} may not use the SSLAuthority {name}. Ask {s.provider.contact}, or name one that it may use.",
+        f"The account {account.metadata.name} may not use the SSLAuthority {name}. Ask"
+        f" {s.provider.contact}, or name one that it may use.",
     )
 
 
@@ -133,7 +146,8 @@ def _account_may_order_the_product(s: Snapshot) -> Obstacle | None:
         return None
     return Obstacle(
         Reason.PRODUCT_NOT_ALLOWED,
-        f"The account {account.metadata.name} may not order {product} certificates. Ask {s.provider.contact}.",
+        f"The account {account.metadata.name} may not order {product} certificates. Ask"
+        f" {s.provider.contact}.",
     )
 
 
@@ -145,7 +159,8 @@ def _subject_is_the_vetted_organisation(s: Snapshot) -> Obstacle | None:
         text = f"The account {s.accounts[0].metadata.name} has no vetted organisation."
     else:
         differing = [
-            f"{Subject.model_fields[field].alias} is {getattr(asked, field)!r} but was vetted as {getattr(vetted, field)!r}"
+            f"{Subject.model_fields[field].alias} is {getattr(asked, field)!r} but was vetted as"
+            f" {getattr(vetted, field)!r}"
             for field in Subject.model_fields
             if getattr(asked, field) != getattr(vetted, field)
         ]
@@ -166,8 +181,9 @@ def _names_are_the_accounts(s: Snapshot) -> Obstacle | None:
         return None
     return Obstacle(
         Reason.DOMAIN_NOT_ASSIGNED,
-        f"{', '.join(foreign[:5])}{' and others' if len(foreign) > 5 else ''}: under no domain that is assigned to the account"
-        f" {s.accounts[0].metadata.name}. Ask {s.provider.contact} to assign the domain, or take the name out of the order.",
+        f"{', '.join(foreign[:5])}{' and others' if len(foreign) > 5 else ''}: under no domain that is"
+        f" assigned to the account {s.accounts[0].metadata.name}. Ask {s.provider.contact} to assign the"
+        " domain, or take the name out of the order.",
         "3.1",
     )
 

@@ -1,9 +1,12 @@
 """Obtaining a leaf: what stands in the way, in order, and the next step where nothing does.
 
 Rules:
-- Called only inside paid time, and only for a contract that may buy: `plan` decides that, before and after a fresh look.
-- An intent comes first. One in hand is sent or dropped; one that may have been sent is searched for, never sent blindly again.
-- The same request is not made twice to an authority that refused it: not until policy, claims or order change.
+- Called only inside paid time, and only for a contract that may buy: `plan` decides that, before and after a
+  fresh look.
+- An intent comes first. One in hand is sent or dropped; one that may have been sent is searched for, never
+  sent blindly again.
+- The same request is not made twice to an authority that refused it: not until policy, claims or order
+  change.
 - Each step returns at most the effects of one step; the loop comes back with the facts that they made.
 """
 
@@ -104,8 +107,8 @@ def basis_of(c: Standing) -> str:
 
 
 def settle_intent(c: Standing) -> Step | None:
-    """Find out what became of a purchase whose outcome is not known. Allowed in every phase, for an unknown certificate
-    could not be revoked. None when there is nothing to settle."""
+    """Find out what became of a purchase whose outcome is not known. Allowed in every phase, for an unknown
+    certificate could not be revoked. None when there is nothing to settle."""
     ledger, notes = c.ledger, c.s.notes
     intent = ledger.intent if ledger else None
     if ledger is None or intent is None:
@@ -140,15 +143,17 @@ def settle_intent(c: Standing) -> Step | None:
             )
         return Step(
             Reason.ISSUANCE_UNCERTAIN,
-            f"The authority's answer to the request for leaf {intent.leaf} was lost. It is looked for among what the authority issued"
-            f" until {certain_at:%Y-%m-%d %H:%M:%S} UTC; nothing is asked again before.",
+            f"The authority's answer to the request for leaf {intent.leaf} was lost. It is looked for among"
+            f" what the authority issued until {certain_at:%Y-%m-%d %H:%M:%S} UTC; nothing is asked again"
+            " before.",
             wake_at=again_at,
         )
     if intent.attempt > 1:
         return Step(
             Reason.ISSUANCE_UNCERTAIN,
-            f"Twice the answer to the request for leaf {intent.leaf} was lost, and the authority lists no certificate with its key"
-            f" (SHA-256 of the SPKI: {intent.spki_sha256}). A person must look there: ask {c.s.provider.contact} for a Resolve.",
+            f"Twice the answer to the request for leaf {intent.leaf} was lost, and the authority lists no"
+            f" certificate with its key (SHA-256 of the SPKI: {intent.spki_sha256}). A person must look"
+            f" there: ask {c.s.provider.contact} for a Resolve.",
             stalled=True,
         )
     return None
@@ -185,8 +190,9 @@ def _prove(c: Standing, claims: tuple[Claim, ...]) -> Step:
         next_look = min(due, next_look or due)
     return Step(
         Reason.VALIDATION_PENDING,
-        f"Prove the control of your names (article 3.1): set the DNS record{'s' if len(waiting_for) > 1 else ''} {'; '.join(waiting_for)}."
-        " The authority looks for them twice a minute.",
+        "Prove the control of your names (article 3.1): set the DNS"
+        f" record{'s' if len(waiting_for) > 1 else ''} {'; '.join(waiting_for)}. The authority looks for"
+        " them twice a minute.",
         tuple(effects),
         Phase.PENDING_VALIDATION,
         wake_at=None if effects else next_look,
@@ -214,16 +220,17 @@ def acquire(c: Standing, ledger: Ledger, *, client_asked: bool = False) -> Step:
     if faulty is not None and faulty.fault is not None:
         return Step(
             Reason.CERTIFICATE_UNUSABLE,
-            f"The authority issued certificate {faulty.serial} for leaf {faulty.number}, but it must not be used: {faulty.fault}"
-            f" It is not published, and no other is bought. Ask {c.s.provider.contact}.",
+            f"The authority issued certificate {faulty.serial} for leaf {faulty.number}, but it must not be"
+            f" used: {faulty.fault} It is not published, and no other is bought. Ask"
+            f" {c.s.provider.contact}.",
             stalled=True,
         )
     if authority.policy is None:
         why = authority.unavailable or "it has not answered yet."
         return Step(
             Reason.AUTHORITY_UNAVAILABLE,
-            f"The SSLAuthority {authority.declared.metadata.name} cannot be used: {why} The order goes on by itself as soon as it can;"
-            f" {c.s.provider.contact} looks after it.",
+            f"The SSLAuthority {authority.declared.metadata.name} cannot be used: {why} The order goes on"
+            f" by itself as soon as it can; {c.s.provider.contact} looks after it.",
         )
     if c.waiting:
         return Step(
@@ -232,15 +239,17 @@ def acquire(c: Standing, ledger: Ledger, *, client_asked: bool = False) -> Step:
     if ledger.refusal is not None and ledger.refusal.basis == basis_of(c):
         return Step(
             Reason.REFUSED_BY_AUTHORITY,
-            f"The authority refused the request: {ledger.refusal.detail} It is asked again when the order's names, the authority's policy or"
-            f" its claims change. Correct the order, or ask {c.s.provider.contact}, who can reject it (article 4.1).",
+            f"The authority refused the request: {ledger.refusal.detail} It is asked again when the order's"
+            " names, the authority's policy or its claims change. Correct the order, or ask"
+            f" {c.s.provider.contact}, who can reject it (article 4.1).",
             stalled=True,
         )
     not_after = longest_not_after(c.now, authority.policy, c.paid_through)
     if not_after - c.now < authority.policy.shortest_validity:
         return Step(
             Reason.PAID_TIME_TOO_SHORT,
-            f"Paid time ends {c.paid_through:%Y-%m-%d %H:%M} UTC, and the authority issues nothing that short. Pay the next period to go on.",
+            f"Paid time ends {c.paid_through:%Y-%m-%d %H:%M} UTC, and the authority issues nothing that"
+            " short. Pay the next period to go on.",
         )
     if authority.claims is None:
         return Step(
@@ -260,8 +269,9 @@ def acquire(c: Standing, ledger: Ledger, *, client_asked: bool = False) -> Step:
     if client_asked and _too_many_reissues(c, ledger):
         return Step(
             Reason.QUOTA_EXHAUSTED,
-            f"This contract has had its {authority.declared.spec.limits.client_reissues_per_month} reissues of 30 days. The next is made when"
-            f" the oldest is 30 days past, or sooner if {c.s.provider.contact} raises the limit.",
+            f"This contract has had its {authority.declared.spec.limits.client_reissues_per_month} reissues"
+            " of 30 days. The next is made when the oldest is 30 days past, or sooner if"
+            f" {c.s.provider.contact} raises the limit.",
             stalled=True,
             wake_at=min(leaf.recorded_at for leaf in ledger.leaves if leaf.client_asked)
             + CLIENT_REISSUE_WINDOW,

@@ -24,7 +24,9 @@ def local_date(moment: datetime) -> date:
 
 
 def period_start(contract_start: datetime, term_years: int, number: int) -> datetime:
-    """Start of period `number`, counted from 1: the same local time on the anniversary of the first start (7.1, 7.3)."""
+    """Start of period `number`, counted from 1: the same local time on the anniversary of the first start
+    (7.1, 7.3).
+    """
     local = contract_start.astimezone(BRUSSELS)
     day = _clamped(local.year + (number - 1) * term_years, local.month, local.day)
     return datetime.combine(day, local.timetz()).astimezone(UTC)
@@ -45,7 +47,8 @@ def period_at(contract_start: datetime, term_years: int, moment: datetime) -> in
 def notice_deadline(end: datetime) -> datetime:
     """The moment from which notice is too late for a period that ends at `end` (7.4, 9.1).
 
-    Notice counts through the whole local day one calendar month before the end, so this is the first moment of the day after.
+    Notice counts through the whole local day one calendar month before the end, so this is the first moment
+    of the day after.
     """
     last = local_date(end)
     year, month = (last.year, last.month - 1) if last.month > 1 else (last.year - 1, 12)
@@ -61,7 +64,9 @@ def deadline_of(contract_start: datetime, term_years: int, moment: datetime) -> 
 
 
 def end_after_notice(contract_start: datetime, term_years: int, notice: datetime) -> datetime:
-    """When a contract ends for which notice was given: with its period, or, given too late, with the next (7.4)."""
+    """When a contract ends for which notice was given: with its period, or, given too late, with the next
+    (7.4).
+    """
     period = period_at(contract_start, term_years, notice)
     on_time = notice < notice_deadline(period_end(contract_start, term_years, period))
     return period_end(contract_start, term_years, period if on_time else period + 1)

@@ -1,4 +1,5 @@
-"""Circumstances of a revocation in the contract's words, and the CRL reason that each becomes at the authority.
+"""Circumstances of a revocation in the contract's words, and the CRL reason that each becomes at the
+authority.
 
 Rules:
 - The order and the actions name the circumstance; nobody writes a reason code.

@@ -1,8 +1,9 @@
 """The life of an order: the one table of what may follow what, when, and under which article.
 
 Rules:
-- A phase is derived anew at each look at the facts; the table does not drive, it holds to account. A plan that leads from one phase
-  to another by a way that is not here is a defect (`tests/contract`), and the documentation's diagram is drawn from it.
+- A phase is derived anew at each look at the facts; the table does not drive, it holds to account. A plan
+  that leads from one phase to another by a way that is not here is a defect (`tests/contract`), and the
+  documentation's diagram is drawn from it.
 - Received and PendingPayment leave no trace; from Issuing on there is a dossier.
 - Terminated is final. Expired and Revoked are left again when paid time allows and somebody asks.
 """

@@ -1,4 +1,6 @@
-"""Relations between DNS names (RFC 1034, BR 3.2.2.4). All names are lower-case A-labels without a trailing dot."""
+"""Relations between DNS names (RFC 1034, BR 3.2.2.4). All names are lower-case A-labels without a trailing
+dot.
+"""
 
 from collections.abc import Iterable
 

@@ -1,9 +1,11 @@
-"""Payment in advance (4.2, 7.2): which period a payment is for, what it covers, and through when a contract is paid.
+"""Payment in advance (4.2, 7.2): which period a payment is for, what it covers, and through when a contract
+is paid.
 
 Rules:
 - A payment says what it covers; the amount is never judged.
 - Payments of one period add up. None is applied until together they cover what was ordered.
-- Payments are taken in the order in which the money was received; the same payment recorded twice counts once.
+- Payments are taken in the order in which the money was received; the same payment recorded twice counts
+  once.
 - What was applied stays applied, whatever becomes of the object; only `reversedAt` undoes it.
 - Paid time is unbroken: a period counts only when every period before it is paid.
 """
@@ -109,17 +111,26 @@ def judge(
             continue
         covered = payment.spec.covers
         if (covered.product, covered.term_years) != (needed.product, needed.term_years):
-            text = f"Covers {describe(covered)}, but the order is for {describe(needed)}. Record a payment that covers it."
+            text = (
+                f"Covers {describe(covered)}, but the order is for {describe(needed)}. Record a payment that"
+                " covers it."
+            )
             verdicts.append(Judgement(payment, PaymentState.DOES_NOT_COVER, text))
             continue
         period = _period_of(payment, start, terms.term_years)
         if period is None:
             first = calendar.local_date(start)
-            text = f"No period of the contract starts on {payment.spec.period_starts_on}; period 1 starts on {first}."
+            text = (
+                f"No period of the contract starts on {payment.spec.period_starts_on}; period 1 starts on"
+                f" {first}."
+            )
             verdicts.append(Judgement(payment, PaymentState.DOES_NOT_COVER, text))
             continue
         if calendar.period_end(start, terms.term_years, period) <= payment.spec.received_at:
-            text = f"Period {period} had ended when the payment was received, and the contract with it. Nothing can be applied."
+            text = (
+                f"Period {period} had ended when the payment was received, and the contract with it. Nothing"
+                " can be applied."
+            )
             verdicts.append(Judgement(payment, PaymentState.DOES_NOT_COVER, text, period))
             continue
         twin = next((other for other in open_parts.get(period, ()) if _same_record(payment, other)), None)
@@ -129,7 +140,10 @@ def judge(
                 if twin is not None
                 else f"Period {period} is paid already"
             )
-            text = f"{why}, so this payment counts for nothing. If money was received twice, record the period that it is for."
+            text = (
+                f"{why}, so this payment counts for nothing. If money was received twice, record the period"
+                " that it is for."
+            )
             verdicts.append(Judgement(payment, PaymentState.DUPLICATE, text, period))
             continue
         open_parts.setdefault(period, []).append(payment)
@@ -150,7 +164,10 @@ def judge(
         lacking = [
             _count(number, noun) for number, noun in ((names, "name"), (wildcards, "wildcard")) if number > 0
         ]
-        text = f"Period {period} needs {describe(needed)}; {' and '.join(lacking)} not paid for yet. Nothing is bought until all is covered."
+        text = (
+            f"Period {period} needs {describe(needed)}; {' and '.join(lacking)} not paid for yet. Nothing is"
+            " bought until all is covered."
+        )
         verdicts += [Judgement(part, PaymentState.DOES_NOT_COVER, text, period) for part in parts_open]
     return tuple(verdicts)
 
@@ -196,7 +213,9 @@ def paid_periods(terms: Terms, applied: Iterable[AppliedPayment]) -> frozenset[i
 
 
 def paid_through(terms: Terms, start: datetime, applied: Iterable[AppliedPayment]) -> datetime:
-    """End of unbroken paid time, counted from the first period; the contract's start where nothing is paid."""
+    """End of unbroken paid time, counted from the first period; the contract's start where nothing is
+    paid.
+    """
     paid = paid_periods(terms, applied)
     number = 0
     while number + 1 in paid:

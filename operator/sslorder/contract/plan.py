@@ -1,11 +1,12 @@
 """What to do about an order now, what to say of it, and when to look again. Pure: same snapshot, same plan.
 
 Rules:
-- `PRECEDENCE` is the whole order of rank among what may hold at once: the first rule that speaks decides the phase, which leaf may be
-  in anyone's hands, and whether another may be bought.
-- What is owed in every phase is added by `_duties`: Secrets that nothing allows are withdrawn, before the authority is told of a
-  revocation; a purchase of unknown outcome is settled.
-- News is written into the ledger before anything is concluded from it, and a plan with effects is followed by another plan.
+- `PRECEDENCE` is the whole order of rank among what may hold at once: the first rule that speaks decides the
+  phase, which leaf may be in anyone's hands, and whether another may be bought.
+- What is owed in every phase is added by `_duties`: Secrets that nothing allows are withdrawn, before the
+  authority is told of a revocation; a purchase of unknown outcome is settled.
+- News is written into the ledger before anything is concluded from it, and a plan with effects is followed by
+  another plan.
 """
 
 from collections.abc import Callable
@@ -63,8 +64,8 @@ def _held_by_another_order(c: Standing) -> Verdict | None:
     return Verdict(
         Phase.RECEIVED,
         reason,
-        f"The contract of {c.ledger.key} is not this order's: {why}. Ask {c.s.provider.contact} for a Transfer, or order under"
-        " another purchase order number.",
+        f"The contract of {c.ledger.key} is not this order's: {why}. Ask {c.s.provider.contact} for a"
+        " Transfer, or order under another purchase order number.",
         article="2.1",
         stalled=True,
         holds_contract=False,
@@ -79,8 +80,8 @@ def _terminated(c: Standing) -> Verdict | None:
     return Verdict(
         Phase.TERMINATED,
         Reason.TERMINATED,
-        f"{c.s.provider.name} terminated the contract on {calendar.local_date(measure.effective_at)} under article {measure.article}{note}."
-        f" Nothing is refunded (9.3). Questions: {c.s.provider.contact}.",
+        f"{c.s.provider.name} terminated the contract on {calendar.local_date(measure.effective_at)} under"
+        f" article {measure.article}{note}. Nothing is refunded (9.3). Questions: {c.s.provider.contact}.",
         article=measure.article,
         stalled=True,
     )
@@ -101,8 +102,8 @@ def _revocation_under_way(c: Standing) -> Verdict | None:
     return Verdict(
         Phase.REVOKING,
         Reason.REVOKING,
-        f"Leaf {leaf.number} is being revoked ({leaf.revocation.circumstance}, article 5.5a). Its Secret is withdrawn; the authority's"
-        f" confirmation is awaited.{waiting}",
+        f"Leaf {leaf.number} is being revoked ({leaf.revocation.circumstance}, article 5.5a). Its Secret is"
+        f" withdrawn; the authority's confirmation is awaited.{waiting}",
         article="5.5a",
         wake_at=c.waiting.retry_at if c.waiting else None,
     )
@@ -117,8 +118,9 @@ def _suspended(c: Standing) -> Verdict | None:
     return Verdict(
         Phase.SUSPENDED,
         Reason.SUSPENDED,
-        f"Suspended{until} under article {measure.article}{note}, by the action {measure.name}. The certificate is not revoked and returns when the"
-        f" suspension is lifted. Ask {c.s.provider.contact}.",
+        f"Suspended{until} under article {measure.article}{note}, by the action {measure.name}. The"
+        " certificate is not revoked and returns when the suspension is lifted. Ask"
+        f" {c.s.provider.contact}.",
         article=measure.article,
         stalled=True,
     )
@@ -132,7 +134,8 @@ def _rejected(c: Standing) -> Verdict | None:
     return Verdict(
         Phase.REJECTED,
         Reason.REJECTED,
-        f"{c.s.provider.name} rejected the order on {calendar.local_date(measure.effective_at)}{note}. It can be reopened: ask {c.s.provider.contact}.",
+        f"{c.s.provider.name} rejected the order on {calendar.local_date(measure.effective_at)}{note}. It"
+        f" can be reopened: ask {c.s.provider.contact}.",
         article="4.1",
         stalled=True,
     )
@@ -143,7 +146,8 @@ def _ended(c: Standing) -> Verdict | None:
         return Verdict(
             Phase.EXPIRED,
             Reason.EXPIRED,
-            f"The contract ended on {calendar.local_date(c.ends_at)}, as notice was given (article 7.4). Order anew under a new purchase order.",
+            f"The contract ended on {calendar.local_date(c.ends_at)}, as notice was given (article 7.4)."
+            " Order anew under a new purchase order.",
             article="7.4",
             satisfied=True,
         )
@@ -151,8 +155,8 @@ def _ended(c: Standing) -> Verdict | None:
         return Verdict(
             Phase.EXPIRED,
             Reason.EXPIRED,
-            f"Period {c.unpaid_period} ended on {calendar.local_date(c.lapsed_at)} and was never paid, which ended the contract (articles 7.2, 7.4)."
-            " Order anew under a new purchase order.",
+            f"Period {c.unpaid_period} ended on {calendar.local_date(c.lapsed_at)} and was never paid,"
+            " which ended the contract (articles 7.2, 7.4). Order anew under a new purchase order.",
             article="7.2",
             stalled=True,
         )
@@ -184,9 +188,10 @@ def _unpaid(c: Standing) -> Verdict | None:
     return Verdict(
         Phase.PENDING_PAYMENT,
         Reason.PAYMENT_DUE,
-        f"Period {due} ({calendar.local_date(begins)} to {calendar.local_date(ends)}) is to be paid in advance (article 7.2): {needed}, purchase order"
-        f" {c.s.order.spec.purchase_order}. Nothing is asked of the authority before (4.2).{''.join(' ' + text for text in short[:1])}"
-        f" Questions: {c.s.provider.contact}.",
+        f"Period {due} ({calendar.local_date(begins)} to {calendar.local_date(ends)}) is to be paid in"
+        f" advance (article 7.2): {needed}, purchase order {c.s.order.spec.purchase_order}. Nothing is"
+        f" asked of the authority before (4.2).{''.join(' ' + text for text in short[:1])} Questions:"
+        f" {c.s.provider.contact}.",
         article="4.2" if c.ledger is None else "7.2",
     )
 
@@ -208,8 +213,8 @@ def _revoked(c: Standing) -> Verdict | None:
     return Verdict(
         Phase.REVOKED,
         Reason.REVOKED,
-        f"Leaf {leaf.number} was revoked {who} ({revocation.circumstance}, article 5.5a). The contract goes on: set spec.reissue.requestedAt for a new"
-        " leaf inside paid time.",
+        f"Leaf {leaf.number} was revoked {who} ({revocation.circumstance}, article 5.5a). The contract goes"
+        " on: set spec.reissue.requestedAt for a new leaf inside paid time.",
         article="5.5a",
         satisfied=revocation.by_client,
         stalled=not revocation.by_client,
@@ -260,16 +265,17 @@ def _served(c: Standing) -> Verdict | None:
     assert leaf is not None
     assert ledger is not None
     target = order.spec.secret_name
-    if c.s.notes.foreign_secret == target:
+    seen_at = c.s.notes.foreign_seen_at
+    recheck_at = seen_at + projection.FOREIGN_SECRET_RECHECK if seen_at else c.now
+    if c.s.notes.foreign_secret == target and c.now < recheck_at:
         return Verdict(
             Phase.ISSUING,
             Reason.SECRET_CONFLICT,
-            f"The Secret {order.metadata.namespace}/{target} exists and was not made for this order, so it is left untouched. Delete it, or write"
-            " another name in spec.secretName.",
+            f"The Secret {order.metadata.namespace}/{target} exists and was not made for this order, so it"
+            " is left untouched. Delete it, or write another name in spec.secretName.",
             stalled=True,
             article="4.2",
-            wake_at=c.s.notes.foreign_seen_at
-            and c.s.notes.foreign_seen_at + projection.FOREIGN_SECRET_RECHECK,
+            wake_at=recheck_at,
             retains=leaf,
         )
     if not is_published(c.s, leaf):
@@ -286,7 +292,8 @@ def _served(c: Standing) -> Verdict | None:
     return Verdict(
         Phase.ACTIVE,
         Reason.PUBLISHED,
-        f"Leaf {leaf.number} is served from the Secret {target} until {leaf.not_after:%Y-%m-%d %H:%M:%S} UTC.{later}",
+        f"Leaf {leaf.number} is served from the Secret {target} until {leaf.not_after:%Y-%m-%d %H:%M:%S}"
+        f" UTC.{later}",
         article="4.2",
         publishes=leaf,
         effects=step.effects if step else (),
@@ -314,7 +321,9 @@ _OPENING = (PrepareIntent, ReadClaims)
 
 
 def _withdrawals(c: Standing, verdict: Verdict) -> tuple[Effect, ...]:
-    """Our Secrets that nothing allows: all of them, or those under a name that is no longer wanted, once the wanted one stands."""
+    """Our Secrets that nothing allows: all of them, or those under a name that is no longer wanted, once the
+    wanted one stands.
+    """
     keep = c.s.order.spec.secret_name if verdict.publishes else None
     if verdict.retains is not None or any(isinstance(effect, Publish) for effect in verdict.effects):
         return ()
@@ -326,7 +335,9 @@ def _withdrawals(c: Standing, verdict: Verdict) -> tuple[Effect, ...]:
 
 
 def _revocations(c: Standing, verdict: Verdict) -> tuple[Effect, ...]:
-    """Leaves whose revocation is owed to the authority now: not before a successor is served, where one was to come first."""
+    """Leaves whose revocation is owed to the authority now: not before a successor is served, where one was
+    to come first.
+    """
     if c.ledger is None or c.waiting or any(isinstance(effect, Publish) for effect in verdict.effects):
         return ()
     return tuple(

@@ -1,10 +1,10 @@
 """The order's status as a projection of ledger, verdict and clock.
 
 Rules:
-- Equal facts give an equal status, so that nothing is written without a change: moments come from the facts, and a condition keeps
-  its transition time as long as its status does.
-- Reconciling and Stalled exclude each other and stand only while they are true, as kstatus reads them. Ready is absent where what
-  the client asked for is done.
+- Equal facts give an equal status, so that nothing is written without a change: moments come from the facts,
+  and a condition keeps its transition time as long as its status does.
+- Reconciling and Stalled exclude each other and stand only while they are true, as kstatus reads them. Ready
+  is absent where what the client asked for is done.
 - History grows with each change of phase and is bounded.
 """
 
@@ -46,8 +46,9 @@ _TRUE, _FALSE = ConditionStatus.TRUE, ConditionStatus.FALSE
 class Verdict:
     """What a rule of the plan says of an order.
 
-    `publishes` is the leaf that stands in the Secret; `retains` one that waits for its Secret's name to become free. `satisfied` means
-    that what the client asked for is done; `holds_contract` is False for an order that is another's namesake.
+    `publishes` is the leaf that stands in the Secret; `retains` one that waits for its Secret's name to
+    become free. `satisfied` means that what the client asked for is done; `holds_contract` is False for an
+    order that is another's namesake.
     """
 
     phase: Phase

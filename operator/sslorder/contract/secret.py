@@ -1,13 +1,17 @@
 """The published Secret as it should be, and whether one that stands there is ours and is that.
 
 Rules:
-- Our mark is the order's UID and the contract's hash, in annotations; the label of the same name only makes the Secret watchable.
-- A Secret of this contract whose order was deleted and declared again is ours: the holder is the same, the UID is not.
-- Labels and annotations of others on our Secret are left alone; those that the template no longer has are taken away.
+- Our mark is the order's UID and the contract's hash, in annotations; the label of the same name only makes
+  the Secret watchable.
+- A Secret of this contract whose order was deleted and declared again is ours: the holder is the same, the
+  UID is not.
+- Labels and annotations of others on our Secret are left alone; those that the template no longer has are
+  taken away.
 """
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 
 from sslorder.api.common import GROUP
 from sslorder.api.order import SSLCertificateOrder
@@ -21,6 +25,11 @@ CONTRACT = f"{GROUP}/contract"
 SERIAL_NUMBER = f"{GROUP}/serial-number"
 NOT_AFTER = f"{GROUP}/not-after"
 TEMPLATE_KEYS = f"{GROUP}/template-keys"
+
+
+def content_digest(chain: bytes, key: bytes, ca: bytes) -> str:
+    """What tells a Secret's contents without being them."""
+    return sha256(b"".join(len(part).to_bytes(4) + part for part in (chain, key, ca))).hexdigest()
 
 
 def wanted_labels(order: SSLCertificateOrder) -> dict[str, str]:
@@ -45,7 +54,9 @@ def wanted_annotations(order: SSLCertificateOrder, contract_hash: str, leaf: Lea
 
 
 def template_keys(annotations: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Keys of the labels and of the annotations that an earlier template put on a Secret. None of either where it cannot be read."""
+    """Keys of the labels and of the annotations that an earlier template put on a Secret. None of either
+    where it cannot be read.
+    """
     try:
         keys = json.loads(annotations.get(TEMPLATE_KEYS, "{}"))
         return frozenset(map(str, keys.get("labels", ()))), frozenset(map(str, keys.get("annotations", ())))
@@ -54,7 +65,9 @@ def template_keys(annotations: Mapping[str, str]) -> tuple[frozenset[str], froze
 
 
 def is_ours(s: Snapshot, secret: SecretView) -> bool:
-    """Whether a marked Secret is this order's to change: its own, or one of the contract whose holder it is."""
+    """Whether a marked Secret is this order's to change: its own, or one of the contract whose holder it
+    is.
+    """
     if secret.order_uid == s.order.metadata.uid:
         return True
     holder, here = s.ledger.holder if s.ledger else None, s.order.metadata

@@ -2,8 +2,9 @@
 
 Rules:
 - The engine gathers it; nothing in `contract` reaches beyond it.
-- What only this process knows (a purchase in hand, an authority that did not answer) stands in `Notes`. Losing them, by a crash,
-  may cost time, but never money: each is either repeated harmlessly or, for a purchase, made up for by a search.
+- What only this process knows (a purchase in hand, an authority that did not answer) stands in `Notes`.
+  Losing them, by a crash, may cost time, but never money: each is either repeated harmlessly or, for a
+  purchase, made up for by a search.
 """
 
 from collections.abc import Mapping
@@ -84,8 +85,9 @@ class Notes:
     """What this process alone knows of an order.
 
     `in_hand`: key of the intent that it recorded and certainly has not sent.
-    `uncertain_since`: when it first met an intent that may have been sent; `searched_at`: its last search that found nothing.
-    `asserted`: when a claim was last looked at by the authority. `foreign_secret`: the name at which a Secret without our mark stands.
+    `uncertain_since`: when it first met an intent that may have been sent; `searched_at`: its last search
+    that found nothing. `asserted`: when a claim was last looked at by the authority. `foreign_secret`: the
+    name at which a Secret without our mark stands.
     """
 
     in_hand: str | None = None

@@ -42,7 +42,9 @@ class Standing:
 
     @cached_property
     def paid_through(self) -> datetime:
-        """End of unbroken paid time; the contract's start where nothing is paid. Never beyond the contract's end."""
+        """End of unbroken paid time; the contract's start where nothing is paid. Never beyond the contract's
+        end.
+        """
         paid = payments.paid_through(self.terms, self.start, self.ledger.payments if self.ledger else ())
         return paid if self.ends_at is None else min(paid, self.ends_at)
 
@@ -70,7 +72,9 @@ class Standing:
 
     @cached_property
     def payment_awaited(self) -> bool:
-        """Whether billing is to be told of the first unpaid period: it runs, or it comes soon and no notice stops it."""
+        """Whether billing is to be told of the first unpaid period: it runs, or it comes soon and no notice
+        stops it.
+        """
         begins = calendar.period_start(self.start, self.terms.term_years, self.unpaid_period)
         if self.ends_at is not None and begins >= self.ends_at:
             return False
@@ -102,7 +106,9 @@ class Standing:
 
     @cached_property
     def reissue_asked(self) -> bool:
-        """Whether the client asked for a new leaf since the newest one was recorded (or its revocation was asked)."""
+        """Whether the client asked for a new leaf since the newest one was recorded (or its revocation was
+        asked).
+        """
         wish, leaf = self.s.order.spec.reissue, self.last_sound
         if wish is None or leaf is None or wish.requested_at > self.now:
             return False

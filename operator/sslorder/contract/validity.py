@@ -45,7 +45,9 @@ def allowance(issued: datetime) -> Allowance:
 
 
 def longest_not_after(now: datetime, policy: Policy, paid_through: datetime) -> datetime:
-    """The latest notAfter that a leaf issued now may bear, in whole seconds: BR, the authority's policy and paid time, whichever is least."""
+    """The latest notAfter that a leaf issued now may bear, in whole seconds: BR, the authority's policy and
+    paid time, whichever is least.
+    """
     start = now.replace(microsecond=0)
     return min(
         start + allowance(now).leaf - _SECOND,
@@ -55,9 +57,11 @@ def longest_not_after(now: datetime, policy: Policy, paid_through: datetime) -> 
 
 
 def reissue_at(not_before: datetime, not_after: datetime, asked: timedelta | None) -> datetime:
-    """When the successor of a leaf is sought: 30 days before its end, or a third of its life where that is less.
+    """When the successor of a leaf is sought: 30 days before its end, or a third of its life where that is
+    less.
 
-    `asked` is the client's own wish; more than half of the leaf's life is cut to half, or each leaf would call for the next at once.
+    `asked` is the client's own wish; more than half of the leaf's life is cut to half, or each leaf would
+    call for the next at once.
     """
     life = not_after - not_before
     lead = min(asked, life / 2) if asked is not None else min(LONGEST_LEAD, life / 3)

@@ -6,18 +6,22 @@ Rules:
 - Every failure of an authority is one of the four classes below, chosen by what it means for a purchase, not by its wire format.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from sslorder.api.common import Subject
+from sslorder.api.authority import SSLAuthority
+from sslorder.api.common import KubernetesObject, Projection, Subject
+from sslorder.api.order import SSLCertificateOrder
 from sslorder.contract.authority import Claim, Policy
 from sslorder.contract.circumstances import RevocationReason
+from sslorder.contract.ledger import Ledger
+from sslorder.contract.snapshot import SecretView
 
 PrivateKey = EllipticCurvePrivateKey | RSAPrivateKey
 
@@ -137,4 +141,140 @@ class Authority(Protocol):
 
     async def revoke(self, serial: int, reason: RevocationReason, at: datetime | None = None) -> None:
         """Revoke. A certificate that is revoked already is success. `at` is the time of a key compromise, where known."""
+        ...
+
+
+class Connector(Protocol):
+    """Makes authorities out of `SSLAuthority` objects and the credentials that they refer to."""
+
+    async def connect(self, declared: SSLAuthority, known: "Connection | None") -> "Connection":
+        """A client for the credentials as they are now: `known` itself where nothing changed.
+        Raises `Unauthorised` when they are missing or malformed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A client, and the version of declaration and credentials that it was made from.
+
+    `grace` is how long after an uncertain purchase the authority may still commit it, or not list it yet:
+    the life of a token, the time-out of a call and the lag of its statistics.
+    """
+
+    authority: Authority
+    version: str
+    grace: timedelta
+
+
+class ClusterError(Exception):
+    """A call to the Kubernetes API did not do what was asked. The object is named in the text."""
+
+
+class Stale(ClusterError):
+    """The object is not as it was when it was read: look again, then decide again."""
+
+
+class Occupied(ClusterError):
+    """An object without our mark stands where ours should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """A contract's dossier as it was last read or written, without its keys."""
+
+    digest: str
+    resource_version: str
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Material:
+    """What is published of a leaf. Never printed."""
+
+    key: bytes
+    chain: bytes
+    ca: bytes
+
+
+class Dossiers(Protocol):
+    """The dossiers in the operator's namespace. The operator is their only writer."""
+
+    async def list(self) -> Sequence[Dossier]:
+        """Every dossier. One that cannot be read is reported and left out; its contract is not served."""
+        ...
+
+    async def create(self, ledger: Ledger, keys: Mapping[int, bytes]) -> Dossier:
+        """Open a dossier: the lock on its contract. `Stale` when there is one already."""
+        ...
+
+    async def update(
+        self,
+        dossier: Dossier,
+        ledger: Ledger,
+        *,
+        keys: Mapping[int, bytes] | None = None,
+        certificates: Mapping[int, tuple[bytes, bytes]] | None = None,
+        destroy: frozenset[int] = frozenset(),
+    ) -> Dossier:
+        """Write the ledger, add keys and certificates (chain, issuer) by leaf, destroy those of dead leaves: one write.
+        `Stale` when the dossier is not as `dossier` has it."""
+        ...
+
+    async def key(self, dossier: Dossier, leaf: int) -> bytes:
+        """The private key of a leaf, PKCS#8 PEM."""
+        ...
+
+    async def material(self, dossier: Dossier, leaf: int) -> Material:
+        """Key and certificates of a leaf."""
+        ...
+
+
+class PublishedSecrets(Protocol):
+    """The Secrets in the clients' namespaces."""
+
+    async def publish(
+        self,
+        order: SSLCertificateOrder,
+        known: SecretView | None,
+        material: Material,
+        labels: Mapping[str, str],
+        annotations: Mapping[str, str],
+        contract_hash: str,
+    ) -> SecretView:
+        """Create the Secret or bring it up to date in one write. `Occupied` when another's stands there."""
+        ...
+
+    async def withdraw(self, namespace: str, name: str, uid: str, resource_version: str) -> None:
+        """Delete precisely that Secret. One that is gone is success; one that changed is `Stale`."""
+        ...
+
+
+Kind = TypeVar("Kind", bound=KubernetesObject)
+
+
+class Cluster(Protocol):
+    """The objects that people declare, their status, and the events about them."""
+
+    async def read(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
+        """One object, live. None when there is none, or when it cannot be understood."""
+        ...
+
+    async def list(self, kind: type[Kind]) -> Sequence[Kind]:
+        """Every object of a kind, live."""
+        ...
+
+    async def write_status(self, current: Kind, status: Projection) -> Kind:
+        """Bring the status to this, and return the object as it is then. `Stale` when it changed meanwhile."""
+        ...
+
+    async def announce(self, about: KubernetesObject, reason: str, message: str, *, warning: bool) -> None:
+        """Tell people of a transition by an Event. A failure is logged and forgotten."""
+        ...
+
+
+class Lease(Protocol):
+    """The right to act."""
+
+    def is_valid(self) -> bool:
+        """Whether this process may still do what cannot be undone."""
         ...
