@@ -1,8 +1,7 @@
 """What must hold before an order is accepted, and again before anything is bought for it.
 
 Rules:
-- A check is a pure function that says what is wrong, what to do, and whom to ask; the first that fails
-  speaks.
+- A check is a pure function that says what is wrong, what to do, and whom to ask; the first to fail speaks.
 - `ARRIVAL` is asked of an order that has no dossier: what fails keeps it in Received.
 - `PURCHASE` is asked before claims, purchases and reissues. It never withdraws what is published: an edited
   account stops what is still to come, not what was sold.

@@ -5,8 +5,7 @@ Rules:
   fresh look.
 - An intent comes first. One in hand is sent or dropped; one that may have been sent is searched for, never
   sent blindly again.
-- The same request is not made twice to an authority that refused it: not until policy, claims or order
-  change.
+- The same request is not made twice to an authority that refused it, until policy, claims or order change.
 - Each step returns at most the effects of one step; the loop comes back with the facts that they made.
 """
 
@@ -107,8 +106,10 @@ def basis_of(c: Standing) -> str:
 
 
 def settle_intent(c: Standing) -> Step | None:
-    """Find out what became of a purchase whose outcome is not known. Allowed in every phase, for an unknown
-    certificate could not be revoked. None when there is nothing to settle."""
+    """Find out what became of a purchase whose outcome is not known; None when there is nothing to settle.
+
+    Allowed in every phase, for an unknown certificate could not be revoked.
+    """
     ledger, notes = c.ledger, c.s.notes
     intent = ledger.intent if ledger else None
     if ledger is None or intent is None:

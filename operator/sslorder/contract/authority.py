@@ -7,9 +7,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What one credential may ask for (HVCA `GET /validationpolicy`), reduced to what decides about an
-    order.
-    """
+    """What one credential may ask for (HVCA `GET /validationpolicy`), as far as it decides an order."""
 
     shortest_validity: timedelta
     longest_validity: timedelta
@@ -23,8 +21,9 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A domain claim at the authority. `domain` has no trailing dot; `token` is known only when the claim was
-    just made.
+    """A domain claim at the authority.
+
+    `domain` has no trailing dot. `token` is known only when the claim was just made.
     """
 
     id: str

@@ -24,9 +24,7 @@ def local_date(moment: datetime) -> date:
 
 
 def period_start(contract_start: datetime, term_years: int, number: int) -> datetime:
-    """Start of period `number`, counted from 1: the same local time on the anniversary of the first start
-    (7.1, 7.3).
-    """
+    """Start of period `number` (from 1): the anniversary of the first start, same local time (7.1, 7.3)."""
     local = contract_start.astimezone(BRUSSELS)
     day = _clamped(local.year + (number - 1) * term_years, local.month, local.day)
     return datetime.combine(day, local.timetz()).astimezone(UTC)
@@ -64,9 +62,7 @@ def deadline_of(contract_start: datetime, term_years: int, moment: datetime) -> 
 
 
 def end_after_notice(contract_start: datetime, term_years: int, notice: datetime) -> datetime:
-    """When a contract ends for which notice was given: with its period, or, given too late, with the next
-    (7.4).
-    """
+    """When a contract ends after notice: with its period, or, given too late, with the next (7.4)."""
     period = period_at(contract_start, term_years, notice)
     on_time = notice < notice_deadline(period_end(contract_start, term_years, period))
     return period_end(contract_start, term_years, period if on_time else period + 1)

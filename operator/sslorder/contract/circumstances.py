@@ -1,5 +1,4 @@
-"""Circumstances of a revocation in the contract's words, and the CRL reason that each becomes at the
-authority.
+"""Circumstances of a revocation in the contract's words, and the CRL reason that each becomes.
 
 Rules:
 - The order and the actions name the circumstance; nobody writes a reason code.

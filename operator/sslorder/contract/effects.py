@@ -14,17 +14,16 @@ from sslorder.contract.ledger import Intent, Leaf, Ledger
 
 @dataclass(frozen=True, slots=True)
 class RecordLedger:
-    """Write the ledger into the dossier. Keys of leaves that it no longer needs are destroyed in the same
-    write.
-    """
+    """Write the ledger into the dossier; keys that it no longer needs are destroyed in the same write."""
 
     ledger: Ledger
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareIntent:
-    """Make the key (or take that of leaf `key_of`), and write it with the intent into the dossier, which is
-    opened if there is none.
+    """Make the key (or take that of leaf `key_of`), and write it with the intent into the dossier.
+
+    The dossier is opened if there is none.
     """
 
     ledger: Ledger
@@ -96,9 +95,7 @@ class AssertClaim:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Bring the Secret to the leaf's key and chain, the template's labels and annotations, and our mark: one
-    write.
-    """
+    """Bring the Secret to the leaf's key and chain, the template, and our mark, in one write."""
 
     ledger: Ledger
     leaf: Leaf

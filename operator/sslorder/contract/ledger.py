@@ -5,10 +5,8 @@ Rules:
   (a payment is reversed, a suspension lifted, a leaf revoked).
 - It holds facts with the moment at which they became known, never conclusions: periods, phases and dues are
   derived (`standing`).
-- It names keys and certificates by fingerprint. Keys themselves lie beside it in the dossier, under the
-  number of their leaf.
-- An intent stands in the ledger before anything is bought for it, and is removed only when its outcome is
-  known.
+- It names keys and certificates by fingerprint. The keys themselves lie beside it in the dossier.
+- An intent stands in the ledger before anything is bought for it, until its outcome is known.
 """
 
 from dataclasses import dataclass, replace
@@ -38,16 +36,14 @@ class ContractKey:
 
     @property
     def digest(self) -> str:
-        """160 bits that name the contract's dossier and mark its Secret. Lengths go in, so that no two keys run together."""
+        """160 bits that name the dossier and mark the Secret. Lengths go in: no two keys run together."""
         parts = (part.encode() for part in (self.account, self.purchase_order))
         return sha256(b"".join(len(part).to_bytes(4) + part for part in parts)).hexdigest()[:40]
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The order to which a contract's keys are published. The namespace's UID tells it from a later
-    namesake.
-    """
+    """The order to which a contract's keys are published; the UID tells it from a later namesake."""
 
     namespace: str
     namespace_uid: str
@@ -119,9 +115,7 @@ class Revocation:
 
     @property
     def serves_until(self) -> datetime:
-        """Until when the leaf may still be served: not at all, or, where it is to be replaced first, within
-        the bound.
-        """
+        """Until when the leaf may be served: not at all, or up to the bound if it is replaced first."""
         if not self.replace or self.confirmed_at is not None:
             return self.asked_at
         bound = COMPROMISE_BOUND if self.circumstance is Circumstance.KEY_COMPROMISED else REPLACEMENT_BOUND
@@ -148,9 +142,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The authority's definite no to a request. `basis` digests all that it rested on: the same is not asked
-    again.
-    """
+    """The authority's definite no. `basis` digests all that it rested on: the same is not asked again."""
 
     basis: str
     detail: str
@@ -182,8 +174,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The client's wish that no further period follows: through its order (7.4), or by registered letter
-    (9.1).
+    """The client's wish that no further period follows: by its order (7.4) or by registered letter (9.1).
 
     `at` is when the order was first seen to say so, or when the letter was posted.
     """

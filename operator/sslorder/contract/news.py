@@ -80,8 +80,8 @@ def measures(
 ) -> tuple[Measure, ...]:
     """The measures after these actions, of which those with a handled UID were taken note of before.
 
-    A Reinstate without names lifts whatever is in force when it takes effect, a rejection included; a
-    termination is final.
+    A Reinstate without names lifts whatever is in force when it takes effect, a rejection included.
+    A termination is final.
     """
     result = {measure.uid: measure for measure in known}
     ranked = sorted(actions, key=lambda action: (action.metadata.creation_timestamp, action.metadata.name))
@@ -183,9 +183,7 @@ def _with_revocations(ledger: Ledger, s: Snapshot) -> Ledger:
 
 
 def _with_notice(ledger: Ledger, s: Snapshot) -> Ledger:
-    """Notice through the order can be withdrawn there until the deadline; a letter's only by the provider
-    (7.4, 9.1).
-    """
+    """Notice through the order can be withdrawn there until the deadline; a letter's cannot (7.4, 9.1)."""
     posted = [
         action.spec.sent_at
         for action in s.actions
@@ -210,17 +208,13 @@ _RECORDED = (Action.SUSPEND, Action.TERMINATE, Action.REJECT, Action.REINSTATE, 
 
 
 def _is_due(action: SSLContractAction, now: datetime) -> bool:
-    """Whether an action is taken note of now. A measure is recorded ahead of its time; a revocation is done
-    at its time.
-    """
+    """Whether an action is taken note of now: a measure ahead of its time, a revocation at its time."""
     waits = action.spec.effective_at if action.spec.action is Action.REVOKE else None
     return action.spec.action in _RECORDED and (waits is None or waits <= now)
 
 
 def take_note(ledger: Ledger, s: Snapshot) -> Ledger:
-    """The ledger with everything that the snapshot adds to it. Equal to the given one when there is no
-    news.
-    """
+    """The ledger with everything that the snapshot adds to it: an equal one when there is no news."""
     handled = frozenset(entry.uid for entry in ledger.carried)
     applied = payments.apply(ledger.terms, ledger.arrival, s.payments, ledger.payments, s.now)
     ledger = replace(ledger, payments=applied, measures=measures(ledger.measures, s.actions, handled, s.now))
@@ -235,9 +229,7 @@ def take_note(ledger: Ledger, s: Snapshot) -> Ledger:
 
 
 def open_ledger(order: SSLCertificateOrder, s: Snapshot) -> Ledger | None:
-    """The ledger that the first covering payment opens (4.2), or None while what was recorded does not cover
-    the order.
-    """
+    """The ledger that the first covering payment opens (4.2), or None while none covers the order."""
     assert s.authority is not None
     assert s.namespace_uid is not None
     terms, arrival = terms_of(order.spec), order.metadata.creation_timestamp

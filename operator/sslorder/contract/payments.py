@@ -1,11 +1,9 @@
-"""Payment in advance (4.2, 7.2): which period a payment is for, what it covers, and through when a contract
-is paid.
+"""Payment in advance (4.2, 7.2): what a payment is for, what it covers, how far a contract is paid.
 
 Rules:
 - A payment says what it covers; the amount is never judged.
 - Payments of one period add up. None is applied until together they cover what was ordered.
-- Payments are taken in the order in which the money was received; the same payment recorded twice counts
-  once.
+- Payments are taken in the order in which the money was received; a payment recorded twice counts once.
 - What was applied stays applied, whatever becomes of the object; only `reversedAt` undoes it.
 - Paid time is unbroken: a period counts only when every period before it is paid.
 """
@@ -213,9 +211,7 @@ def paid_periods(terms: Terms, applied: Iterable[AppliedPayment]) -> frozenset[i
 
 
 def paid_through(terms: Terms, start: datetime, applied: Iterable[AppliedPayment]) -> datetime:
-    """End of unbroken paid time, counted from the first period; the contract's start where nothing is
-    paid.
-    """
+    """End of unbroken paid time from the first period on; the contract's start where nothing is paid."""
     paid = paid_periods(terms, applied)
     number = 0
     while number + 1 in paid:

@@ -321,9 +321,7 @@ _OPENING = (PrepareIntent, ReadClaims)
 
 
 def _withdrawals(c: Standing, verdict: Verdict) -> tuple[Effect, ...]:
-    """Our Secrets that nothing allows: all of them, or those under a name that is no longer wanted, once the
-    wanted one stands.
-    """
+    """Our Secrets that nothing allows: all, or, once the wanted one stands, those of another name."""
     keep = c.s.order.spec.secret_name if verdict.publishes else None
     if verdict.retains is not None or any(isinstance(effect, Publish) for effect in verdict.effects):
         return ()
@@ -335,9 +333,7 @@ def _withdrawals(c: Standing, verdict: Verdict) -> tuple[Effect, ...]:
 
 
 def _revocations(c: Standing, verdict: Verdict) -> tuple[Effect, ...]:
-    """Leaves whose revocation is owed to the authority now: not before a successor is served, where one was
-    to come first.
-    """
+    """Revocations owed to the authority now; where a successor comes first, not before it is served."""
     if c.ledger is None or c.waiting or any(isinstance(effect, Publish) for effect in verdict.effects):
         return ()
     return tuple(

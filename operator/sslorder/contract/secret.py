@@ -1,12 +1,9 @@
 """The published Secret as it should be, and whether one that stands there is ours and is that.
 
 Rules:
-- Our mark is the order's UID and the contract's hash, in annotations; the label of the same name only makes
-  the Secret watchable.
-- A Secret of this contract whose order was deleted and declared again is ours: the holder is the same, the
-  UID is not.
-- Labels and annotations of others on our Secret are left alone; those that the template no longer has are
-  taken away.
+- Our mark is the order's UID and the contract's hash, in annotations; the label only makes it watchable.
+- A Secret of this contract whose order was deleted and declared again is ours: only the UID differs.
+- Labels and annotations of others on our Secret are left alone; those that left the template are taken away.
 """
 
 import json
@@ -18,7 +15,7 @@ from sslorder.api.order import SSLCertificateOrder
 from sslorder.contract.ledger import Leaf
 from sslorder.contract.snapshot import SecretView, Snapshot
 
-SECRET_TYPE = "kubernetes.io/tls"
+SECRET_TYPE = "kubernetes.io/tls"  # noqa: S105
 ORDER_UID = f"{GROUP}/order-uid"
 ORDER_NAME = f"{GROUP}/order-name"
 CONTRACT = f"{GROUP}/contract"
@@ -54,9 +51,7 @@ def wanted_annotations(order: SSLCertificateOrder, contract_hash: str, leaf: Lea
 
 
 def template_keys(annotations: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Keys of the labels and of the annotations that an earlier template put on a Secret. None of either
-    where it cannot be read.
-    """
+    """Keys of the labels and annotations that an earlier template left; none where that is unreadable."""
     try:
         keys = json.loads(annotations.get(TEMPLATE_KEYS, "{}"))
         return frozenset(map(str, keys.get("labels", ()))), frozenset(map(str, keys.get("annotations", ())))
@@ -65,9 +60,7 @@ def template_keys(annotations: Mapping[str, str]) -> tuple[frozenset[str], froze
 
 
 def is_ours(s: Snapshot, secret: SecretView) -> bool:
-    """Whether a marked Secret is this order's to change: its own, or one of the contract whose holder it
-    is.
-    """
+    """Whether a marked Secret is this order's to change: its own, or one of the contract that it holds."""
     if secret.order_uid == s.order.metadata.uid:
         return True
     holder, here = s.ledger.holder if s.ledger else None, s.order.metadata

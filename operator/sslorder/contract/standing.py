@@ -42,9 +42,7 @@ class Standing:
 
     @cached_property
     def paid_through(self) -> datetime:
-        """End of unbroken paid time; the contract's start where nothing is paid. Never beyond the contract's
-        end.
-        """
+        """End of unbroken paid time, never beyond the contract's end; its start where nothing is paid."""
         paid = payments.paid_through(self.terms, self.start, self.ledger.payments if self.ledger else ())
         return paid if self.ends_at is None else min(paid, self.ends_at)
 
@@ -72,9 +70,7 @@ class Standing:
 
     @cached_property
     def payment_awaited(self) -> bool:
-        """Whether billing is to be told of the first unpaid period: it runs, or it comes soon and no notice
-        stops it.
-        """
+        """Whether the first unpaid period is to be billed: it runs, or comes soon and no notice stops it."""
         begins = calendar.period_start(self.start, self.terms.term_years, self.unpaid_period)
         if self.ends_at is not None and begins >= self.ends_at:
             return False
@@ -106,9 +102,7 @@ class Standing:
 
     @cached_property
     def reissue_asked(self) -> bool:
-        """Whether the client asked for a new leaf since the newest one was recorded (or its revocation was
-        asked).
-        """
+        """Whether the client asked for a leaf since the newest was recorded, or its revocation asked."""
         wish, leaf = self.s.order.spec.reissue, self.last_sound
         if wish is None or leaf is None or wish.requested_at > self.now:
             return False

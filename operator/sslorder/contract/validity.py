@@ -45,9 +45,7 @@ def allowance(issued: datetime) -> Allowance:
 
 
 def longest_not_after(now: datetime, policy: Policy, paid_through: datetime) -> datetime:
-    """The latest notAfter that a leaf issued now may bear, in whole seconds: BR, the authority's policy and
-    paid time, whichever is least.
-    """
+    """The latest notAfter of a leaf issued now, in whole seconds: least of BR, policy and paid time."""
     start = now.replace(microsecond=0)
     return min(
         start + allowance(now).leaf - _SECOND,
@@ -57,8 +55,7 @@ def longest_not_after(now: datetime, policy: Policy, paid_through: datetime) -> 
 
 
 def reissue_at(not_before: datetime, not_after: datetime, asked: timedelta | None) -> datetime:
-    """When the successor of a leaf is sought: 30 days before its end, or a third of its life where that is
-    less.
+    """When a leaf's successor is sought: 30 days before its end, or a third of its life if that is less.
 
     `asked` is the client's own wish; more than half of the leaf's life is cut to half, or each leaf would
     call for the next at once.
