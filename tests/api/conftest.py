@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException, CustomObjectsApi
 from kubernetes.config import new_client_from_config
-
 from sslorder.api.common import GROUP, VERSION, KubernetesObject, Scope
 from sslorder.api.crd import KINDS
+
 from tests.api.manifests import Manifest
 from tests.controlplane.cluster import Cluster
 
@@ -21,22 +21,31 @@ _MODELS: dict[str, type[KubernetesObject]] = {model.KIND.name: model for model i
 
 
 class Admission:
-    """What the API server says to a manifest. Only `create` and `show_status` leave anything behind."""
+    """What the API server says to a manifest. What `create` leaves behind, `tidy` takes away."""
 
     def __init__(self, objects: CustomObjectsApi) -> None:
         self._objects = objects
+        self._created: list[Manifest] = []
 
     def refusal_of(self, manifest: Manifest) -> str | None:
         """The message with which the API server refuses to create it, or None."""
         return self._refusal("create", manifest, manifest)
 
     def refusal_of_update(self, manifest: Manifest) -> str | None:
-        """The message with which the API server refuses it in the place of the object of that name, or None."""
+        """The message with which the API server refuses it in place of the object of that name, or None."""
         return self._refusal("replace", manifest, manifest["metadata"]["name"], manifest)
 
     def create(self, manifest: Manifest) -> Manifest:
-        """The object as it was stored."""
-        return self._call("create", manifest, manifest)
+        """The object as it was stored, under a name of its own."""
+        stored = self._call("create", manifest, manifest | {"metadata": {"generateName": "sample-"}})
+        self._created.append(stored)
+        return stored
+
+    def tidy(self) -> None:
+        """Delete what was created."""
+        while self._created:
+            stored = self._created.pop()
+            self._call("delete", stored, stored["metadata"]["name"])
 
     def show_status(self, manifest: Manifest, status: Manifest) -> Manifest:
         """The object after its status was written as the operator writes it."""
@@ -75,4 +84,6 @@ def kinds(plane: Cluster) -> Cluster:
 def admission(kinds: Cluster) -> Iterator[Admission]:
     """The administrator's view: what is refused is refused by the kinds themselves."""
     with new_client_from_config(config_file=str(kinds.kubeconfig)) as client:
-        yield Admission(CustomObjectsApi(client))
+        admission = Admission(CustomObjectsApi(client))
+        yield admission
+        admission.tidy()

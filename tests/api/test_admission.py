@@ -106,7 +106,7 @@ NAMES = (
         "after the wildcard write",
         "*.a.example.com",
     ),
-    _name("a name has at most 253 characters", f"c{_NAME_253}", "253", _NAME_253),
+    _name("a name has at most 253 characters", f"c{_NAME_253}", "not be more than 253", _NAME_253),
     Refusal(
         "no name stands twice",
         DV_ORDER,
@@ -120,7 +120,7 @@ NAMES = (
         DV_ORDER,
         {"spec.dnsNames": [*_HUNDRED, "host-100.example.com"]},
         "spec.dnsNames",
-        "100",
+        "at most 100 items",
         {"spec.dnsNames": _HUNDRED},
     ),
     Refusal(
@@ -143,7 +143,12 @@ ORDERS = (
         {"spec.termYears": 3},
     ),
     Refusal(
-        "a term has a year", DV_ORDER, {"spec.termYears": 0}, "spec.termYears", "1", {"spec.termYears": 2}
+        "a term has a year",
+        DV_ORDER,
+        {"spec.termYears": 0},
+        "spec.termYears",
+        "greater than or equal to 1",
+        {"spec.termYears": 2},
     ),
     Refusal(
         "DV, OV and EV are sold",
@@ -222,7 +227,7 @@ ORDERS = (
         OV_ORDER,
         {"spec.subject.organization": "A" * 65},
         "spec.subject.organization",
-        "64",
+        "not be more than 64",
         {"spec.subject.organization": "A" * 64},
     ),
     *(
@@ -319,7 +324,7 @@ ORDERS = (
         for bad, words, good in (
             ("30 days", "as in 720h or 36h30m", "720h"),
             ("30d", "as in 720h or 36h30m", "36h30m"),
-            ("", "2", "90s"),
+            ("", "at least 2 chars", "90s"),
         )
     ),
     Refusal(
@@ -327,7 +332,7 @@ ORDERS = (
         DV_ORDER,
         {"spec.reissue": {"requestedAt": "2026-11-23 09:00"}},
         "spec.reissue.requestedAt",
-        "date-time",
+        "must be of type date-time",
         {"spec.reissue": {"requestedAt": "2026-11-23T09:00:00+01:00"}},
     ),
     Refusal(
@@ -433,10 +438,17 @@ PAYMENTS = (
         PAYMENT,
         {"spec.period": ABSENT, "spec.periodStartsOn": "23/11/2026"},
         "spec.periodStartsOn",
-        "date",
+        "must be of type date",
         {"spec.period": ABSENT, "spec.periodStartsOn": "2026-11-23"},
     ),
-    Refusal("periods count from 1", PAYMENT, {"spec.period": 0}, "spec.period", "1", {"spec.period": 2}),
+    Refusal(
+        "periods count from 1",
+        PAYMENT,
+        {"spec.period": 0},
+        "spec.period",
+        "greater than or equal to 1",
+        {"spec.period": 2},
+    ),
     Refusal(
         "a payment covers something",
         PAYMENT,
@@ -450,7 +462,7 @@ PAYMENTS = (
         PAYMENT,
         {"spec.covers.names": -1},
         "spec.covers.names",
-        "0",
+        "greater than or equal to 0",
         {"spec.covers.names": 100},
     ),
     *(
@@ -469,7 +481,7 @@ PAYMENTS = (
         PAYMENT,
         {"spec.amount": 249.0},
         "spec.amount",
-        "string",
+        "must be of type string",
         {"spec.amount": "249"},
     ),
     Refusal(
@@ -482,28 +494,29 @@ PAYMENTS = (
     ),
 )
 
-AUTHORITIES = tuple(
-    Refusal(
-        sentence,
-        AUTHORITY,
-        {"spec.globalSign.url": bad},
-        "spec.globalSign.url",
-        "write an https address",
-        {"spec.globalSign.url": good},
-    )
-    for sentence, bad, good in (
-        ("an authority is reached over https", "http://ca.example.com/v2", "https://ca.example.com/v2"),
-        ("an address is a URL", "ca.example.com/v2", "https://ca.example.com:8443"),
-        ("a URL has a host", "https:///v2/path", "https://127.0.0.1:8443/v2"),
-        ("a URL holds no credentials", "https://me:secret@ca.example.com", "https://ca.example.com"),
-    )
-) + (
+AUTHORITIES = (
+    *(
+        Refusal(
+            sentence,
+            AUTHORITY,
+            {"spec.globalSign.url": bad},
+            "spec.globalSign.url",
+            "write an https address",
+            {"spec.globalSign.url": good},
+        )
+        for sentence, bad, good in (
+            ("an authority is reached over https", "http://ca.example.com/v2", "https://ca.example.com/v2"),
+            ("an address is a URL", "ca.example.com/v2", "https://ca.example.com:8443"),
+            ("a URL has a host", "https:///v2/path", "https://127.0.0.1:8443/v2"),
+            ("a URL holds no credentials", "https://me:secret@ca.example.com", "https://ca.example.com"),
+        )
+    ),
     Refusal(
         "a CA bundle is base64",
         AUTHORITY,
         {"spec.globalSign.caBundle": "-----BEGIN CERTIFICATE-----"},
         "spec.globalSign.caBundle",
-        "byte",
+        "must be of type byte",
         {"spec.globalSign.caBundle": "LS0tLS1CRUdJTg=="},
     ),
     Refusal(
@@ -519,7 +532,7 @@ AUTHORITIES = tuple(
         AUTHORITY,
         {"spec.limits": {"requestsPerSecond": 0}},
         "spec.limits.requestsPerSecond",
-        "1",
+        "greater than or equal to 1",
         {"spec.limits": {"requestsPerSecond": 1}},
     ),
 )
@@ -721,3 +734,17 @@ def test_the_nearest_good_neighbour_is_accepted(case: Refusal, admission: Admiss
 @pytest.mark.parametrize("manifest", GOOD, ids=lambda manifest: json.dumps(manifest["spec"])[:60])
 def test_good_manifests_are_accepted(manifest: Manifest, admission: Admission) -> None:
     assert admission.refusal_of(manifest) is None
+
+
+def test_an_order_says_only_what_it_must(admission: Admission) -> None:
+    stored = admission.create(DV_ORDER)["spec"]
+    assert stored == DV_ORDER["spec"] | {
+        "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+        "renewal": "Tacit",
+    }
+
+
+def test_an_authority_is_asked_gently_by_default(admission: Admission) -> None:
+    stored = admission.create(AUTHORITY)["spec"]
+    assert stored["limits"] == {"requestsPerSecond": 10, "concurrency": 8, "clientReissuesPerMonth": 5}
+    assert stored["globalSign"]["allowPrivilegeWithdrawn"] is False
