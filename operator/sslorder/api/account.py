@@ -17,7 +17,7 @@ from sslorder.api.common import (
     Scope,
     Subject,
 )
-from sslorder.api.schema import SET, KeyedBy, Model, Projection, Rule
+from sslorder.api.schema import BY_NAME, BY_TYPE, SET, Model, Projection, Rule
 
 
 class Contact(Model):
@@ -66,9 +66,9 @@ class AccountStatus(Projection):
 
     observed_generation: int = -1
     """Generation of the account that was judged; -1 before the first."""
-    namespaces: Annotated[tuple[NamespaceIdentity, ...], Field(max_length=256), KeyedBy("name")] = ()
+    namespaces: Annotated[tuple[NamespaceIdentity, ...], Field(max_length=256), BY_NAME] = ()
     """The namespaces' identities, pinned when first seen."""
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), KeyedBy("type")] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), BY_TYPE] = ()
     """Observations for programs."""
 
 

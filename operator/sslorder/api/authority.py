@@ -16,7 +16,7 @@ from sslorder.api.common import (
     Product,
     Scope,
 )
-from sslorder.api.schema import Duration, KeyedBy, Model, Moment, Projection, Rule, immutable, rules
+from sslorder.api.schema import BY_TYPE, Duration, Model, Moment, Projection, Rule, immutable, rules
 
 DEFAULT_ANNOTATION = f"{GROUP}/is-default-authority"
 """Set to "true" on the one authority of a product that orders without authorityRef use."""
@@ -114,7 +114,7 @@ class AuthorityStatus(Projection):
 
     observed_generation: int = -1
     """Generation of the authority that was judged; -1 before the first."""
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), KeyedBy("type")] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), BY_TYPE] = ()
     """Observations for programs."""
     policy: PolicySummary | None = None
     """What the credential may ask for."""

@@ -33,7 +33,18 @@ from sslorder.api.common import (
 )
 from sslorder.api.phases import Phase
 from sslorder.api.revocation import CLIENT_CIRCUMSTANCES, Circumstance, Revocation
-from sslorder.api.schema import SET, Duration, KeyedBy, Model, Moment, Projection, Rule, immutable, rules
+from sslorder.api.schema import (
+    BY_NAME,
+    BY_TYPE,
+    SET,
+    Duration,
+    Model,
+    Moment,
+    Projection,
+    Rule,
+    immutable,
+    rules,
+)
 
 
 class KeyAlgorithm(StrEnum):
@@ -270,8 +281,8 @@ class RevokedStatus(Projection):
     """Serial number, hexadecimal."""
     revoked_at: Moment
     """When the authority revoked it."""
-    circumstance: Circumstance
-    """What had happened."""
+    circumstance: Circumstance | None = None
+    """What had happened. Absent: the authority revoked it of its own accord."""
 
 
 class ValidationState(StrEnum):
@@ -335,7 +346,7 @@ class OrderStatus(Projection):
     """Where the order stands."""
     message: Message | None = None
     """In a sentence: where it stands and what to do."""
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), KeyedBy("type")] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), BY_TYPE] = ()
     """Observations for programs; Ready, Reconciling and Stalled as kstatus reads them."""
     payment_due: PaymentDue | None = None
     """What a payment must say, while one is awaited."""
@@ -347,7 +358,7 @@ class OrderStatus(Projection):
     """The leaf that is served."""
     revoked: RevokedStatus | None = None
     """The leaf that was revoked last."""
-    validation: Annotated[tuple[NameValidation, ...], Field(max_length=MAX_NAMES), KeyedBy("name")] = ()
+    validation: Annotated[tuple[NameValidation, ...], Field(max_length=MAX_NAMES), BY_NAME] = ()
     """Proofs of the names."""
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=20)] = ()
     """The last transitions, the oldest first."""

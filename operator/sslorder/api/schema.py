@@ -56,31 +56,22 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Extension:
-    """A member that is added to the schema of an annotated field as it is."""
+class ListType:
+    """How server-side apply merges a list, and what makes two of its items the same."""
 
-    name: str
-    value: str | list[str]
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return handler(core) | {self.name: self.value}
-
-
-SET = Extension("x-kubernetes-list-type", "set")
-
-
-@dataclass(frozen=True, slots=True)
-class KeyedBy:
-    """A list whose items are told apart by one required field (server-side apply merges them by it)."""
-
-    field: str
+    type: str
+    key: str | None = None
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return handler(core) | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [self.field]}
+        keys = {"x-kubernetes-list-map-keys": [self.key]} if self.key else {}
+        return handler(core) | {"x-kubernetes-list-type": self.type} | keys
+
+
+SET = ListType("set")
+BY_NAME = ListType("map", "name")
+BY_TYPE = ListType("map", "type")
 
 
 def rules(*guards: Rule) -> JsonDict:
