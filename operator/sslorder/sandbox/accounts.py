@@ -15,13 +15,13 @@ from sslorder.sandbox.policy import (
     StringPolicy,
     ValidityPolicy,
 )
-from sslorder.sandbox.settings import DAY
+from sslorder.sandbox.settings import LONGEST
 
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = rf"(?:{LABEL}\.)+{LABEL}"
-DNS_NAME = rf"^(?:\*\.)?{DOMAIN}$"
+HOST_NAME, HOST_OR_WILDCARD = rf"^{DOMAIN}$", rf"^(?:\*\.)?{DOMAIN}$"
 
-Domain = Annotated[str, StringConstraints(pattern=rf"^{DOMAIN}$", max_length=253)]
+Domain = Annotated[str, StringConstraints(pattern=HOST_NAME, max_length=253)]
 Seconds = Annotated[int, Field(ge=1)]
 
 SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
@@ -55,7 +55,7 @@ class Profile(BaseModel):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     product: Literal["DV", "OV", "EV"] = "DV"
     min_validity_seconds: Seconds = 1
-    max_validity_seconds: Seconds = 199 * DAY
+    max_validity_seconds: Seconds = LONGEST
     key_type: Literal["ECDSA", "RSA"] = "ECDSA"
     key_lengths: list[int] = []
     key_format: Literal["PKCS8", "PKCS10"] = "PKCS10"
@@ -81,6 +81,7 @@ class Profile(BaseModel):
 
     def policy(self, issuer_expiry: int) -> Policy:
         """The validation policy, for an issuer that ends at `issuer_expiry` (unix)."""
+        names = HOST_NAME if self.product == "EV" else HOST_OR_WILDCARD  # EVG 7.1.4.2.1
         static = {
             field: StringPolicy(presence=Presence.STATIC, format=value)
             for field, value in self.subject.items()
@@ -89,7 +90,7 @@ class Profile(BaseModel):
         default_lengths = [256, 384] if self.key_type == "ECDSA" else [2048, 3072, 4096]
         subject: dict[str, StringPolicy | ListPolicy] = {
             **{field: static.get(field, forbidden) for field in SUBJECT_FIELDS},
-            "common_name": StringPolicy(presence=Presence.OPTIONAL, format=DNS_NAME),
+            "common_name": StringPolicy(presence=Presence.OPTIONAL, format=names),
             "organizational_unit": ListPolicy(),
         }
         return Policy(
@@ -100,7 +101,7 @@ class Profile(BaseModel):
             ),
             subject_dn=subject,
             san={
-                "dns_names": ListPolicy(list=(DNS_NAME,), mincount=1, maxcount=100),
+                "dns_names": ListPolicy(list=(names,), mincount=1, maxcount=100),
                 "emails": ListPolicy(),
                 "ip_addresses": ListPolicy(),
                 "uris": ListPolicy(),

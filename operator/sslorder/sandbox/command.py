@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         "the name by which clients reach the sandbox; default: what it listens on",
         str,
     )
+    option("--crl-url", "URL", "what certificates state when --crl-listen is published elsewhere", str)
     option(
         "--resolver",
         "HOST:PORT",

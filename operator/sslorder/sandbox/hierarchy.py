@@ -27,6 +27,7 @@ POLICY_OIDS = {
     "OV": x509.ObjectIdentifier("2.23.140.1.2.2"),
     "EV": x509.ObjectIdentifier("2.23.140.1.1"),
 }
+ANY_POLICY = x509.PolicyInformation(x509.ObjectIdentifier("2.5.29.32.0"), None)
 LIFE = {"root": timedelta(days=9_125), "issuing": timedelta(days=3_650), "access": timedelta(days=3_650)}
 BACKDATED = timedelta(hours=1)  # a client's clock may be behind
 
@@ -193,22 +194,24 @@ def _authority(
             x509.NameAttribute(NameOID.COMMON_NAME, f"Sandbox {name.capitalize()} CA NOT TRUSTED"),
         ]
     )
+    signing_key = issuer.key if issuer else key
     builder = (
         _builder(key, subject, issuer.certificate.subject if issuer else subject, now, LIFE[name])
         .add_extension(x509.BasicConstraints(ca=True, path_length=0 if issuer else None), critical=True)
         .add_extension(key_usage(authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False
+        )
     )
     if issuer:
-        policies = [x509.PolicyInformation(oid, None) for oid in POLICY_OIDS.values()]
         builder = (
             builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(issuer.key_identifier(), critical=False)
-            .add_extension(x509.CertificatePolicies(policies), critical=False)
+            .add_extension(x509.CertificatePolicies([ANY_POLICY]), critical=False)
             .add_extension(distribution_point(issuer.crl_url), critical=False)
             .add_extension(issuer_location(issuer.certificate_url), critical=False)
         )
-    return builder.sign(issuer.key if issuer else key, hashes.SHA256())
+    return builder.sign(signing_key, hashes.SHA256())
 
 
 def _builder(

@@ -55,7 +55,7 @@ async def run(
             pid=process_id,
         )
         now = datetime.fromtimestamp(clock(), UTC)
-        hierarchy = Hierarchy.open(state / "pki", endpoint.crl, now)
+        hierarchy = Hierarchy.open(state / "pki", settings.crl_url or endpoint.crl, now)
         store = stack.enter_context(Store(state / "sandbox.sqlite"))
         registry = Registry(store, hierarchy, state / "accounts", clock)
         if registry.get(DEFAULT_ACCOUNT) is None:
@@ -99,7 +99,10 @@ def _bind(address: Address, previous_url: str | None) -> socket.socket:
             return socket.create_server((address.host, port), family=family, backlog=BACKLOG)
         except OSError:
             logger.warning("port %s is taken; certificates issued so far point to it", port)
-    return socket.create_server(address, family=family, backlog=BACKLOG)
+    try:
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise OSError(f"cannot listen on {address}: {error.strerror}; choose another address") from error
 
 
 def _authority(settings: Settings, listener: socket.socket) -> str:

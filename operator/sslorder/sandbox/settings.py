@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 DAY = 86_400
+LONGEST = 199 * DAY - 1  # BR 6.3.2 recommends 199 days and counts both ends
 
 
 class Address(NamedTuple):
@@ -35,10 +36,11 @@ class Settings(BaseModel):
     crl_listen: Address = Address("127.0.0.1", 0)
     admin_listen: Address = Address("127.0.0.1", 0)
     public_name: str | None = None
+    crl_url: str | None = None
     resolver: Address | None = None
     token_life: int = 600
     claim_life: int = 200 * DAY
-    max_validity: int = 199 * DAY
+    max_validity: int = LONGEST
     quota: int = 1_000
     log: Literal["text", "json"] = "text"
 
