@@ -151,7 +151,7 @@ class RequestRules:
 
 def _first(rule: AlgorithmPolicy) -> str | None:
     """What is sent where a choice is required: the first that the authority names."""
-    return rule.list[0] if rule.presence is Presence.REQUIRED and rule.list else None
+    return rule.choices[0] if rule.presence is Presence.REQUIRED and rule.choices else None
 
 
 def _demanded(policy: JsonValue, path: str = "") -> Iterator[str]:

@@ -22,8 +22,8 @@ _MOST_BYTES = {"api-key": 1024, "api-secret": 1024, "tls.crt": 95_000, "tls.key"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """What one logs in with. `client_certificate` (with its chain), `client_key` and `server_roots` are PEM;
-    the last verify the authority's server, None stands for the public ones. Equal when nothing has changed."""
+    """What one logs in with. Certificates (the client's with its chain) and the key are PEM. `server_roots`
+    verify the server; without them the public ones do. Equal when nothing has changed."""
 
     api_key: str
     api_secret: str

@@ -24,6 +24,7 @@ from sslorder.authority.transport import Limits, Transport
 from sslorder.contract.authority import Claim, ClaimState, Policy
 from sslorder.contract.circumstances import RevocationReason
 from sslorder.engine.ports import (
+    AuthorityError,
     CertificateStatus,
     Clock,
     IssuanceRequest,
@@ -64,7 +65,7 @@ async def connect(
 
 
 class GlobalSign:
-    """Made by `connect`, ended by `close`; lives in one event loop. The port says what the methods promise."""
+    """Made by `connect`, ended by `close`, within one event loop. The port says what the methods promise."""
 
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
@@ -119,8 +120,7 @@ class GlobalSign:
         rules = self._rules or await self._read_rules()
         operation = "POST /certificates"
         try:
-            now = self._clock.now()
-            body = await self._session.off_the_loop(lambda asked: rules.compose(asked, now), request)
+            body = await asyncio.to_thread(rules.compose, request, self._clock.now())
             call = Call(Kind.PURCHASE, "POST", "/certificates", body=body)
             answer = await self._session.call(call, 201)
         except ContradictsPolicyError as contradiction:
@@ -128,6 +128,8 @@ class GlobalSign:
             raise Refused(operation, str(contradiction)) from None
         except Refused:
             self._rules = None
+            if await self._quota_is_exhausted():  # HVCA answers 422 to that as well
+                raise TryAgain(operation, "the quota is exhausted") from None
             raise
         return self._session.sense(call, wire.serial_from_location, answer.headers.get("Location", ""))
 
@@ -161,6 +163,12 @@ class GlobalSign:
             revocation_reason=reason, revocation_time=int(at.timestamp()) if at else None
         ).body()
         await self._session.call(Call(Kind.CHANGE, "PATCH", call_path, body=body), 204)
+
+    async def _quota_is_exhausted(self) -> bool:
+        try:
+            return await self.quota() == 0
+        except AuthorityError:
+            return False
 
     async def _read_rules(self) -> RequestRules:
         self._rules = await self._session.read("/validationpolicy", RequestRules)

@@ -1,8 +1,8 @@
 """What an answer of HVCA means to whoever asked, as data.
 
 A status that is not in the table, an answer without sense and no answer at all mean `_OTHERWISE`: a read can
-be tried again, but of what may have changed something the outcome is unknown. That nothing was done is certain
-only of the statuses in the table and of a request that was never sent.
+be tried again, but of what may have changed something the outcome is unknown. That nothing was done is sure
+of the statuses in the table and of a request that was never sent; of nothing else.
 """
 
 import re

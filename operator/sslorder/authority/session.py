@@ -81,10 +81,6 @@ class Session:
             answer = await self._exchange(call, await self.token())
         return self._welcome(call, answer, welcome)
 
-    async def off_the_loop(self, work: Callable[[A], T], argument: A) -> T:
-        """Have work done that would hold up the event loop."""
-        return await self._transport.off_the_loop(work, argument)
-
     def close(self) -> None:
         self._transport.close()
 

@@ -13,12 +13,12 @@ import math
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
@@ -28,9 +28,6 @@ from urllib3.connectionpool import HTTPSConnectionPool
 
 from sslorder.authority.credentials import Credentials
 from sslorder.authority.pace import Pace
-
-A = TypeVar("A")
-T = TypeVar("T")
 
 JSON = "application/json;charset=utf-8"  # HVCA answers 415 to any other spelling
 
@@ -67,9 +64,10 @@ class ExchangeError(Exception):
     def __init__(self, cause: BaseException) -> None:
         while inner := cause.__cause__ or cause.__context__:
             cause = inner
-        super().__init__(f"{type(cause).__name__}: {cause}")
         alert = cause.reason or "" if isinstance(cause, ssl.SSLError) else ""
         self.certificate_refused = "ALERT" in alert and ("CERTIFICATE" in alert or "UNKNOWN_CA" in alert)
+        told = "the client certificate was not accepted: " if self.certificate_refused else ""
+        super().__init__(f"{told}{type(cause).__name__}: {cause}")
 
 
 class NeverSentError(ExchangeError):
@@ -192,6 +190,7 @@ class Transport:
             self._session = _Session(_context(credentials, roots, limits))
         except (ssl.SSLError, OSError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from None
+        self._closed = False
         self._threads = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="authority")
 
     async def exchange(
@@ -209,11 +208,9 @@ class Transport:
             headers["Content-Type"] = JSON
         request = requests.Request(method, self._base + path, params=query, data=body, headers=headers)
         await self._pace.turn()
-        return await self.off_the_loop(self._send, request)
-
-    async def off_the_loop(self, work: Callable[[A], T], argument: A) -> T:
-        """Have work done by one of this authority's threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, argument)
+        if self._closed:
+            raise NeverSentError(ConnectionError("the client is closed"))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._send, request)
 
     def _send(self, request: requests.Request) -> Answer:
         limits = self._limits
@@ -236,5 +233,6 @@ class Transport:
 
     def close(self) -> None:
         """Take no more work and close what is idle. Requests under way end within their own bounds."""
+        self._closed = True
         self._threads.shutdown(wait=False)
         self._session.close()

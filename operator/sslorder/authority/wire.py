@@ -135,7 +135,7 @@ class ListPolicy(Received):
 
 class AlgorithmPolicy(Received):
     presence: Presence = Presence.FORBIDDEN
-    list: list[str] = []
+    choices: Annotated[list[str], Field(validation_alias="list")] = []
 
 
 class ValidityPolicy(Received):
