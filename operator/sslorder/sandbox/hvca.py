@@ -11,6 +11,7 @@ Where that source is silent, the choice is the stricter one, so that a client fi
 
 import asyncio
 import hashlib
+import logging
 import re
 import secrets
 import time
@@ -43,6 +44,8 @@ from sslorder.sandbox.store import (
     Statistic,
     Store,
 )
+
+logger = logging.getLogger("sslorder.sandbox")
 
 PREFIX = "/v2"
 PROOF_LIFE = 30 * DAY  # BR 3.2.2.4: a random value lives at most 30 days
@@ -183,6 +186,9 @@ class Hvca:
         except web.HTTPException as error:  # aiohttp's own: no such path, no such method, too large
             status = error.status
             return ProblemError(error.status, error.reason).response()
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            return ProblemError(500, "the sandbox has failed; its log says how").response()
         finally:
             self._log.finish(record, status, time.perf_counter() - started)
 
@@ -340,9 +346,8 @@ class Hvca:
 
     def _statistic(self, column: Statistic) -> Handler:
         async def list_certificates(call: Call) -> web.Response:
-            ahead = STATISTICS_WINDOW if column == "not_after" else 0
-            to = call.number("to", call.now + ahead, 0, 10**11)
-            window = call.number("from", max(0, call.now + ahead - STATISTICS_WINDOW), 0, 10**11), to
+            to = call.number("to", call.now, 0, 10**11)
+            window = call.number("from", max(0, call.now - STATISTICS_WINDOW), 0, 10**11), to
             found, total = self._store.statistic(column, call.account.name, window, call.page())
             content = [
                 {"serial_number": one.serial, "not_before": one.not_before, "not_after": one.not_after}
@@ -358,9 +363,9 @@ class Hvca:
         status = call.http.query.get("status")
         if status not in ("PENDING", "VERIFIED", None):
             raise ProblemError(422, "status: must be PENDING or VERIFIED")
-        shown = [_as_json(claim, call.now) for claim in self._store.claims(call.account.name)]
-        shown = [claim for claim in shown if status in (None, claim["status"])]
-        return answer(shown[call.page()], headers={"Total-Count": str(len(shown))})
+        verified = None if status is None else status == "VERIFIED"
+        claims, total = self._store.claims(call.account.name, verified, call.now, call.page())
+        return answer([_as_json(claim, call.now) for claim in claims], headers={"Total-Count": str(total)})
 
     async def _submit(self, call: Call) -> web.Response:
         domain = _domain(call.segment("domain"))

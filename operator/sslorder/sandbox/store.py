@@ -173,7 +173,7 @@ class Store:
         return found[0] if found else None
 
     def all_certificates(self) -> list[Certificate]:
-        return self._certificates("ORDER BY issued_at, rowid")
+        return self._certificates("ORDER BY rowid")
 
     def revoke(self, serial: str, at: int, holds_from: int, reason: str) -> None:
         self._db.execute(
@@ -229,8 +229,16 @@ class Store:
         found = self._claims("WHERE account = ? AND id = ?", account, claim_id)
         return found[0] if found else None
 
-    def claims(self, account: str) -> list[Claim]:
-        return self._claims("WHERE account = ? ORDER BY created_at, rowid", account)
+    def claims(self, account: str, verified: bool | None, now: int, page: slice) -> tuple[list[Claim], int]:
+        """The claims that hold at `now`, those that do not, or (None) all of them; and how many there are."""
+        holds = "verified AND (expires_at = 0 OR expires_at > ?)"
+        where = f"WHERE account = ? AND (? IS NULL OR ({holds}) = ?)"
+        values = account, verified, now, verified
+        total = self._count(f"SELECT count(*) FROM claim {where}", *values)  # noqa: S608 - fixed texts
+        rows = self._claims(
+            f"{where} ORDER BY created_at, id LIMIT ? OFFSET ?", *values, page.stop - page.start, page.start
+        )
+        return rows, total
 
     def claims_for(self, account: str, domains: list[str]) -> list[Claim]:
         marks = ", ".join("?" * len(domains))
