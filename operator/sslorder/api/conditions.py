@@ -50,6 +50,7 @@ class Reason(StrEnum):
     PAID_TIME_TOO_SHORT = "PaidTimeTooShort"
     # The authority.
     AUTHORITY_READY = "AuthorityReady"
+    ACCEPTED = "Accepted"
     REFUSED_BY_AUTHORITY = "RefusedByAuthority"
     QUOTA_EXHAUSTED = "QuotaExhausted"
     AUTHORITY_UNAVAILABLE = "AuthorityUnavailable"

@@ -26,6 +26,8 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 from yarl import URL
 
+from sslorder.engine.ports import ClusterError, Stale
+
 Json = dict[str, Any]
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
@@ -33,7 +35,7 @@ CHUNK = 500
 MERGE_PATCH = "application/merge-patch+json"
 
 
-class KubeError(Exception):
+class KubeError(ClusterError):
     """The API server did not do what was asked."""
 
     outcome_unknown = False
@@ -50,7 +52,7 @@ class NotServed(KubeError):
     """The API server does not know the kind: are the CRDs of this version installed?"""
 
 
-class Conflict(KubeError):
+class Conflict(KubeError, Stale):
     """The object is not the one meant: another resourceVersion or uid. Read it again."""
 
 

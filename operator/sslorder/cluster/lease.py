@@ -4,8 +4,8 @@ Rules:
 - Time is measured on this machine's monotonic clock alone; the times in the Lease are for people to read.
   Another's lease has run out when it was seen unchanged here for its whole duration.
 - Every write carries the resourceVersion that was read, so that of two who try, one wins.
-- `is_valid` ends `renew_deadline` after the last successful renewal *began*: earlier, by a margin, than anyone
-  else may take over. It is asked before every irreversible call.
+- `is_valid` ends `renew_deadline` after the last successful renewal *began*: earlier, by a margin, than
+  anyone else may take over. It is asked before every irreversible call.
 - The Lease is handed back when its holder stops, so that the next need not wait.
 """
 
@@ -69,8 +69,8 @@ class LeaseElector:
     ) -> None:
         """Stand for the Lease, hold it, lose it, stand again, until cancelled; then hand it back.
 
-        `on_acquired` returns soon, for renewal waits for it. `on_lost` follows every `on_acquired`, however it
-        ended, and has ended before the Lease is handed back.
+        `on_acquired` returns soon, for renewal waits for it. `on_lost` follows every `on_acquired`, however
+        that ended, and has ended before the Lease is handed back.
         """
         try:
             while True:
@@ -95,10 +95,9 @@ class LeaseElector:
         return self._renewed_at + self._timing.renew_deadline - self._monotonic()
 
     async def _renew(self) -> bool:
-        """Acquire or renew, in one attempt. False when another holds the Lease, or when the attempt failed."""
+        """Acquire or renew, in one attempt. False when another holds the Lease or the attempt failed."""
         began = self._monotonic()
         try:
-            # a renewal that comes too late is of no use; one that takes over may take as long as it would count
             async with asyncio.timeout(self._remaining() if self.is_valid() else self._timing.renew_deadline):
                 lease = self._written or await self._client.get(LEASES, self._namespace, self._name)
                 if lease is not None and not self._may_take(lease):

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from sslorder.api.authority import SSLAuthority
-from sslorder.api.common import KubernetesObject, Projection, Subject
+from sslorder.api.common import KubernetesObject, Subject
 from sslorder.api.order import SSLCertificateOrder
+from sslorder.api.schema import Projection
 from sslorder.contract.authority import Claim, Policy
 from sslorder.contract.circumstances import RevocationReason
 from sslorder.contract.ledger import Ledger

@@ -1,0 +1,244 @@
+"""Bringing one object to where it should be: gather, plan, act, until nothing is left to do; then say so.
+
+Rules:
+- Level-triggered: only the present facts count, never which event led here. Any run may be the first after a crash.
+- The first effect of a plan is carried out, then everything is looked at anew. A plan without effects is the end.
+- A status is written when what it says differs from what stands there, and at no other time.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sslorder.api.account import AccountStatus, NamespaceIdentity, SSLAccount
+from sslorder.api.action import SSLContractAction
+from sslorder.api.authority import SSLAuthority
+from sslorder.api.common import Condition, ConditionStatus, KubernetesObject
+from sslorder.api.conditions import ConditionType, Reason
+from sslorder.api.order import SSLCertificateOrder
+from sslorder.api.payment import SSLPayment
+from sslorder.api.phases import Phase
+from sslorder.api.schema import Projection
+from sslorder.contract import effects as do
+from sslorder.contract import records
+from sslorder.contract.ledger import ContractKey, Ledger
+from sslorder.contract.plan import Plan, plan
+from sslorder.contract.snapshot import Provider, Snapshot
+from sslorder.engine.act import Actor, FreshLook, World
+from sslorder.engine.cache import Key, key_of
+from sslorder.engine.gather import account_of, gather
+
+logger = logging.getLogger(__name__)
+
+MOST_STEPS = 500
+_WARNINGS = (Phase.RECEIVED, Phase.SUSPENDED, Phase.TERMINATED, Phase.REJECTED)
+_WRITES_LEDGER = (
+    do.RecordLedger
+    | do.PrepareIntent
+    | do.DropIntent
+    | do.RequestCertificate
+    | do.AskAgain
+    | do.SearchIssued
+    | do.CollectCertificate
+    | do.Revoke
+)
+
+
+class EndlessPlan(Exception):
+    """A plan that never comes to rest: a defect. The order is left as it is and tried again later."""
+
+
+class Reconciler:
+    """One method a kind. `enqueue` asks for other keys to be looked at; each method returns when its own is due by time alone."""
+
+    def __init__(self, world: World, provider: Provider, enqueue: Callable[[set[Key]], None]) -> None:
+        self._w = world
+        self._provider = provider
+        self._enqueue = enqueue
+        self._actor = Actor(world, self._plan, FreshLook(world.cluster, self._note_list))
+
+    async def reconcile(self, key: Key) -> datetime | None:
+        """Look at one object. Returns when to look again."""
+        thing = self._w.cache.get(key.kind, key.namespace, key.name)
+        match thing:
+            case SSLCertificateOrder():
+                return await self._order(key)
+            case SSLAuthority():
+                return await self._authority(thing)
+            case SSLPayment():
+                await self._payment(thing)
+            case SSLContractAction():
+                await self._action(thing)
+            case SSLAccount():
+                await self._account(thing)
+            case None if key.kind is SSLCertificateOrder:
+                await self._tidy_after(key)
+            case None if key.kind is SSLAuthority:
+                self._w.authorities.forget(key.name)
+        return None
+
+    def _snapshot(self, order: SSLCertificateOrder) -> Snapshot:
+        w = self._w
+        return gather(w.cache, w.book, w.authorities, self._provider, w.notes, order, w.clock.now())
+
+    def _plan(self, order: SSLCertificateOrder) -> Plan:
+        return plan(self._snapshot(order))
+
+    def _note_list(self, kind: type[KubernetesObject], things: Sequence[KubernetesObject]) -> None:
+        """Take note of a live LIST, which also tells what is gone."""
+        work: set[Key] = set()
+        present = {key_of(thing) for thing in things}
+        for thing in things:
+            work |= self._w.cache.put(thing)
+        for key in self._w.cache.keys(kind):
+            if key not in present:
+                work |= self._w.cache.drop(*key)
+        self._enqueue(work)
+
+    async def _say(self, thing: KubernetesObject, before: Projection, after: Projection) -> KubernetesObject:
+        """Write a status if it says something else than the one that stands."""
+        if _said(before) == _said(after):
+            return thing
+        written = await self._w.cluster.write_status(thing, after)
+        self._w.cache.put(written)
+        return written
+
+    # Orders
+
+    async def _order(self, key: Key) -> datetime | None:
+        order = self._w.cache.order(key.namespace, key.name)
+        for _ in range(MOST_STEPS):
+            if order is None or order.metadata.deletion_timestamp is not None:
+                return None
+            if self._w.cache.namespace_uid(key.namespace) is None:
+                return None  # its namespace is not known yet, and comes with its own event
+            snapshot = self._snapshot(order)
+            decided = plan(snapshot)
+            if not decided.effects:
+                await self._tell(order, decided)
+                return decided.wake_at
+            effect = decided.effects[0]
+            logger.debug("%s: %s", key, type(effect).__name__)
+            await self._actor.carry_out(effect, snapshot)
+            if isinstance(effect, _WRITES_LEDGER):
+                self._enqueue(self._records_of(order))
+            order = self._w.cache.order(key.namespace, key.name)
+        raise EndlessPlan(
+            f"{key}: still {type(effect).__name__} after {MOST_STEPS} steps. Please report this."
+        )
+
+    def _records_of(self, order: SSLCertificateOrder) -> set[Key]:
+        """The payments and actions whose status follows from the order's dossier."""
+        account = account_of(self._w.cache, order)
+        dossier = self._w.book.of(order, account)
+        if dossier is None:
+            return set()
+        contract, authority = dossier.ledger.key, dossier.ledger.authority
+        payments = self._w.cache.payments_of(contract.account, contract.purchase_order)
+        actions = self._w.cache.actions_on(contract.account, contract.purchase_order, authority)
+        return {key_of(record) for record in (*payments, *actions)}
+
+    async def _tell(self, order: SSLCertificateOrder, decided: Plan) -> None:
+        before = order.status.phase
+        written = await self._say(order, order.status, decided.status)
+        if decided.status.phase is before or decided.status.phase is None:
+            return
+        stalled = any(condition.type == ConditionType.STALLED for condition in decided.status.conditions)
+        warning = stalled or decided.status.phase in _WARNINGS
+        await self._w.cluster.announce(
+            written, decided.status.phase, decided.status.message or "", warning=warning
+        )
+        if self._w.book.of(order, account_of(self._w.cache, order)) is None:
+            account = account_of(self._w.cache, order)
+            if account is not None:
+                self._enqueue(
+                    {key_of(p) for p in self._w.cache.payments_of(account, order.spec.purchase_order)}
+                )
+
+    async def _tidy_after(self, key: Key) -> None:
+        """A marked Secret whose order is gone is removed, if garbage collection has not done so (an orphaning deletion)."""
+        self._w.notes.pop(key, None)
+        self._w.failures.pop(key, None)
+        left = self._w.cache.secrets_of(key.namespace, key.name)
+        if not left or await self._w.cluster.read(SSLCertificateOrder, key.namespace, key.name) is not None:
+            return
+        for secret in left:
+            await self._w.secrets.withdraw(secret.namespace, secret.name, secret.uid, secret.resource_version)
+            self._w.cache.drop_secret(secret.namespace, secret.name, secret.uid)
+
+    # The provider's kinds
+
+    async def _payment(self, payment: SSLPayment) -> None:
+        spec, cache = payment.spec, self._w.cache
+        orders = cache.orders_of(spec.account, spec.purchase_order)
+        if spec.order is not None:
+            orders = tuple(
+                order for order in orders if key_of(order)[1:] == (spec.order.namespace, spec.order.name)
+            )
+        siblings = cache.payments_of(spec.account, spec.purchase_order)
+        ledger = self._ledger(ContractKey(spec.account, spec.purchase_order))
+        status = records.payment_status(payment, siblings, ledger, orders[0] if orders else None)
+        await self._say(payment, payment.status, status)
+
+    async def _action(self, action: SSLContractAction) -> None:
+        concerned = []
+        for key in sorted(self._w.cache.orders_targeted(action), key=lambda key: key[1:]):
+            order = self._w.cache.order(key.namespace, key.name)
+            if order is not None:
+                snapshot = self._snapshot(order)
+                if action in snapshot.actions:
+                    concerned.append((order, snapshot.ledger))
+        await self._say(action, action.status, records.action_status(action, concerned))
+
+    def _ledger(self, key: ContractKey) -> Ledger | None:
+        dossier = self._w.book.get(key.digest)
+        return dossier.ledger if dossier is not None and dossier.ledger.key == key else None
+
+    async def _account(self, account: SSLAccount) -> None:
+        """Pin the UID of each namespace when it is first seen; forget those that the provider took out."""
+        pinned = {pin.name: pin.uid for pin in account.status.namespaces}
+        for namespace in account.spec.namespaces:
+            uid = self._w.cache.namespace_uid(namespace)
+            if namespace not in pinned and uid is not None:
+                pinned[namespace] = uid
+        known = next(
+            (entry for entry in account.status.conditions if entry.type == ConditionType.READY), None
+        )
+        shared = [name for name in account.spec.namespaces if len(self._w.cache.accounts_of(name)) > 1]
+        state = ConditionStatus.FALSE if shared else ConditionStatus.TRUE
+        text = f"Also named by another SSLAccount: {', '.join(shared)}. Leave each in one." if shared else ""
+        status = AccountStatus(
+            observed_generation=account.metadata.generation,
+            namespaces=tuple(
+                NamespaceIdentity(name=name, uid=pinned[name])
+                for name in sorted(account.spec.namespaces)
+                if name in pinned
+            ),
+            conditions=(
+                Condition(
+                    type=ConditionType.READY,
+                    status=state,
+                    observed_generation=account.metadata.generation,
+                    last_transition_time=known.last_transition_time
+                    if known is not None and known.status == state
+                    else self._w.clock.now(),
+                    reason=Reason.AMBIGUOUS_ACCOUNT if shared else Reason.ACCEPTED,
+                    message=text,
+                ),
+            ),
+        )
+        await self._say(account, account.status, status)
+
+    async def _authority(self, authority: SSLAuthority) -> datetime:
+        w, name = self._w, authority.metadata.name
+        due = w.authorities.refresh_due(name)
+        stale = authority.status.observed_generation != authority.metadata.generation
+        if stale or due <= w.clock.now():
+            if await w.authorities.refresh(authority):
+                self._enqueue(set(w.cache.keys(SSLCertificateOrder)))
+            await self._say(authority, authority.status, w.authorities.status(authority))
+        return w.authorities.refresh_due(name)
+
+
+def _said(status: Projection) -> dict[str, object]:
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
