@@ -8,7 +8,7 @@ import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -54,18 +54,12 @@ class Signer:
         return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
 
 
-@dataclass(frozen=True)
-class Credential:
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+class Credential(NamedTuple):
+    """A certificate and its key, in PEM."""
 
-    @property
-    def pem(self) -> str:
-        return _pem(self.certificate)
-
-    @property
-    def key_pem(self) -> str:
-        return key_pem(self.key)
+    serial: int
+    certificate: str
+    key: str
 
 
 @dataclass(frozen=True)
@@ -86,40 +80,37 @@ class Hierarchy:
 
     def server_certificate(self, names: list[str], now: datetime) -> tuple[Path, Path]:
         """A certificate for the API's own listener, made anew at each start; returns its files."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        san = x509.SubjectAlternativeName([_general_name(name) for name in names])
-        certificate = self._access_certificate(key, names[0], ExtendedKeyUsageOID.SERVER_AUTH, now, san)
+        alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+        made = self._access_credential(names[0], ExtendedKeyUsageOID.SERVER_AUTH, now, alternatives)
         paths = self.directory / "server.crt", self.directory / "server.key"
-        write_private(paths[0], Credential(certificate, key).pem)
-        write_private(paths[1], key_pem(key))
+        write_private(paths[0], made.certificate)
+        write_private(paths[1], made.key)
         return paths
 
     def client_certificate(self, account: str, now: datetime) -> Credential:
         """The certificate with which an account opens its connections."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        return Credential(
-            self._access_certificate(key, account, ExtendedKeyUsageOID.CLIENT_AUTH, now, None), key
-        )
+        name = x509.SubjectAlternativeName([x509.DNSName(account)])
+        return self._access_credential(account, ExtendedKeyUsageOID.CLIENT_AUTH, now, name)
 
-    def _access_certificate(
+    def _access_credential(
         self,
-        key: ec.EllipticCurvePrivateKey,
         common_name: str,
         usage: x509.ObjectIdentifier,
         now: datetime,
-        san: x509.SubjectAlternativeName | None,
-    ) -> x509.Certificate:
+        names: x509.SubjectAlternativeName,
+    ) -> Credential:
+        key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        builder = (
+        certificate = (
             _builder(key, subject, self.access.certificate.subject, now, LIFE["access"] / 2)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(names, critical=False)
             .add_extension(self.access.key_identifier(), critical=False)
+            .sign(self.access.key, hashes.SHA256())
         )
-        if san is not None:
-            builder = builder.add_extension(san, critical=False)
-        return builder.sign(self.access.key, hashes.SHA256())
+        return Credential(certificate.serial_number, _pem(certificate), _key_pem(key))
 
 
 def stray_issuer(like: Signer, now: datetime) -> Signer:
@@ -156,10 +147,6 @@ def issuer_location(url: str) -> x509.AuthorityInformationAccess:
     )
 
 
-def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
 def write_private(path: Path, text: str) -> None:
     """Replace `path` in one step by a file that only its owner reads."""
     draft = path.with_suffix(path.suffix + ".new")
@@ -172,7 +159,7 @@ def _kept(directory: Path, name: str, crl_base: str, issuer: Signer | None, now:
     certificate_path, key_path = directory / f"{name}.crt", directory / f"{name}.key"
     if not certificate_path.exists():  # written last: its presence says that the key is there
         made = ec.generate_private_key(ec.SECP256R1())
-        write_private(key_path, key_pem(made))
+        write_private(key_path, _key_pem(made))
         write_private(certificate_path, _pem(_authority(name, made, issuer, now)))
     key = load_pem_private_key(key_path.read_bytes(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
@@ -238,3 +225,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -64,15 +64,15 @@ class Registry:
         credentials = {
             "api-key": secrets.token_hex(8),
             "api-secret": secrets.token_urlsafe(30),
-            "tls.crt": client.pem,
-            "tls.key": client.key_pem,
+            "tls.crt": client.certificate,
+            "tls.key": client.key,
             "ca.crt": self._hierarchy.access.pem,
         }
         account = Account(
             profile=Profile(**asked.model_dump(include=PROFILE_FIELDS)),
             api_key=credentials["api-key"],
             secret_sha256=hashlib.sha256(credentials["api-secret"].encode()).hexdigest(),
-            client_serial=f"{client.certificate.serial_number:X}",
+            client_serial=f"{client.serial:X}",
             quota=asked.quota,
         )
         write_private(self._directory / f"{asked.name}.json", json.dumps(credentials, indent=2))

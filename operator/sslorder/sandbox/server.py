@@ -14,9 +14,12 @@ from aiohttp import web
 
 from sslorder.sandbox.accounts import NewAccount
 from sslorder.sandbox.admin import Admin
+from sslorder.sandbox.calls import PREFIX
+from sslorder.sandbox.certificates import Certificates
+from sslorder.sandbox.claims import Claims
 from sslorder.sandbox.faults import Faults
 from sslorder.sandbox.hierarchy import Hierarchy, write_private
-from sslorder.sandbox.hvca import PREFIX, Hvca
+from sslorder.sandbox.hvca import Hvca
 from sslorder.sandbox.proof import ProofResolver
 from sslorder.sandbox.publication import Publication
 from sslorder.sandbox.registry import Registry
@@ -65,16 +68,10 @@ async def run(
                 )
             )
         faults, log = Faults(), RequestLog(clock())
+        claims = Claims(store, ProofResolver(settings.resolver), settings.claim_life)
+        certificates = Certificates(store, registry, hierarchy, claims, faults)
         hvca = Hvca(
-            store=store,
-            registry=registry,
-            hierarchy=hierarchy,
-            resolver=ProofResolver(settings.resolver),
-            faults=faults,
-            log=log,
-            clock=clock,
-            token_life=settings.token_life,
-            claim_life=settings.claim_life,
+            [*certificates.routes(), *claims.routes()], registry, faults, log, clock, settings.token_life
         )
         tls = _tls(*hierarchy.server_certificate(settings.server_names(), now), state / "pki" / "access.crt")
         await _serve(stack, hvca.application(), api, tls)
