@@ -374,6 +374,17 @@ ORDERS = (
 )
 
 ACCOUNTS = (
+    *(
+        case._replace(
+            sentence=f"{case.sentence}, assigned or ordered",
+            manifest=ACCOUNT,
+            bad={"spec.domains": case.bad["spec.dnsNames"]},
+            field="spec.domains[0]",
+            good={"spec.domains": case.good["spec.dnsNames"]},
+        )
+        for case in NAMES
+        if case.field == "spec.dnsNames[0]" and "*" not in case.bad["spec.dnsNames"][0]
+    ),
     Refusal(
         "a domain that is assigned has no wildcard",
         ACCOUNT,
@@ -713,7 +724,42 @@ CONTRACT_ACTIONS = (
     ),
 )
 
-REFUSALS = (*NAMES, *ORDERS, *ACCOUNTS, *PAYMENTS, *AUTHORITIES, *CONTRACT_ACTIONS)
+_OBJECT = ("Some_Object", "write the name of a Kubernetes object", "some.object")
+_OBJECTS = (["Some_Object"], "write the name of a Kubernetes object", ["some.object"])
+_NAMESPACE = ("some.namespace", "write the name of a namespace", "some-namespace")
+_NUMBER = ("-1", "write the purchase order's number", "1")
+_COUNTRY = ("Be", "write the two capital letters", "BE")
+
+REFERENCES = tuple(
+    Refusal(
+        f"{field} of an {manifest['kind']} is written as such names are",
+        manifest,
+        {f"spec.{field}": bad},
+        f"spec.{field}",
+        words,
+        {f"spec.{field}": good},
+    )
+    for manifest, field, (bad, words, good) in (
+        (DV_ORDER, "authorityRef.name", _OBJECT),
+        (EV_ORDER, "subject.jurisdictionCountry", _COUNTRY),
+        (changed(ACCOUNT, {"spec.organisation": ORGANISATION}), "organisation.country", _COUNTRY),
+        (ACCOUNT, "authorities", _OBJECTS),
+        (PAYMENT, "account", _OBJECT),
+        (PAYMENT, "purchaseOrder", _NUMBER),
+        (changed(PAYMENT, {"spec.order.namespace": "shop"}), "order.name", _OBJECT),
+        (changed(PAYMENT, {"spec.order.name": "shop"}), "order.namespace", _NAMESPACE),
+        (AUTHORITY, "globalSign.credentialsSecretRef.name", _OBJECT),
+        (SUSPEND, "target.account", _OBJECT),
+        (SUSPEND, "target.purchaseOrder", _NUMBER),
+        (changed(SUSPEND, {"spec.target": {}}), "target.authority", _OBJECT),
+        (REINSTATE, "lifts", _OBJECTS),
+        (TRANSFER, "transferTo.namespace", _NAMESPACE),
+        (TRANSFER, "transferTo.name", _OBJECT),
+        (TRANSFER_OF_A_NAMESPACE, "fromNamespace", _NAMESPACE),
+    )
+)
+
+REFUSALS = (*NAMES, *ORDERS, *ACCOUNTS, *PAYMENTS, *AUTHORITIES, *CONTRACT_ACTIONS, *REFERENCES)
 
 pytestmark = pytest.mark.cluster
 

@@ -106,7 +106,7 @@ class PrivateKeySpec(
 _TEMPLATE_RULES = (
     Rule(
         "self.all(key, !format.qualifiedName().validate(key).hasValue())",
-        "write keys of at most 63 letters, digits, - _ or ., with or without a DNS prefix, as in example.com/team",
+        "write keys of at most 63 letters, digits, - _ or ., with a prefix or not, as in example.com/team",
     ),
     Rule(
         "self.all(key, !key.startsWith('ssl.synchrone.be/'))",
