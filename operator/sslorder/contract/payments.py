@@ -95,7 +95,15 @@ def judge(
     verdicts: list[Judgement] = []
     open_parts: dict[int, list[SSLPayment]] = {}
     settled = {entry.uid: entry for entry in applied}
-    full = {entry.period for entry in applied if entry.reversed_at is None}
+    full = set(paid_periods(terms, applied))
+
+    def lacking(period: int) -> tuple[int, int]:
+        parts = [part.spec.covers for part in open_parts.get(period, ())]
+        parts += [part.covers for part in applied if part.period == period and part.reversed_at is None]
+        return (
+            needed.names - sum(part.names for part in parts),
+            needed.wildcards - sum(part.wildcards for part in parts),
+        )
 
     for payment in ranked:
         entry = settled.get(payment.metadata.uid)
@@ -145,11 +153,7 @@ def judge(
             verdicts.append(Judgement(payment, PaymentState.DUPLICATE, text, period))
             continue
         open_parts.setdefault(period, []).append(payment)
-        parts = [part.spec.covers for part in open_parts[period]]
-        if (
-            sum(part.names for part in parts) >= needed.names
-            and sum(part.wildcards for part in parts) >= needed.wildcards
-        ):
+        if max(lacking(period)) <= 0:
             full.add(period)
             verdicts += [
                 Judgement(part, PaymentState.APPLIED, f"Applied to period {period}.", period)
@@ -157,13 +161,10 @@ def judge(
             ]
 
     for period, parts_open in open_parts.items():
-        names = needed.names - sum(part.spec.covers.names for part in parts_open)
-        wildcards = needed.wildcards - sum(part.spec.covers.wildcards for part in parts_open)
-        lacking = [
-            _count(number, noun) for number, noun in ((names, "name"), (wildcards, "wildcard")) if number > 0
-        ]
+        missing = zip(lacking(period), ("name", "wildcard"), strict=True)
+        short = " and ".join(_count(number, noun) for number, noun in missing if number > 0)
         text = (
-            f"Period {period} needs {describe(needed)}; {' and '.join(lacking)} not paid for yet. Nothing is"
+            f"Period {period} needs {describe(needed)}; {short} not paid for yet. Nothing is"
             " bought until all is covered."
         )
         verdicts += [Judgement(part, PaymentState.DOES_NOT_COVER, text, period) for part in parts_open]
