@@ -63,6 +63,11 @@ class Sandbox:
         self._admin.close()
         _end(self._process)
 
+    def kill(self) -> None:
+        """SIGKILL: what was answered must be on disk."""
+        self._process.kill()
+        self._process.wait()
+
     def __enter__(self) -> Self:
         return self
 

@@ -3,6 +3,7 @@
 import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -234,6 +235,20 @@ def test_a_quota_ends_and_is_renewed(sandbox: Sandbox, open_account: OpenAccount
     sandbox.set_quota(client.name, 5)
     client.buy(NAME)
     assert client.get("/quotas/issuance") == {"value": 4}
+
+
+def test_a_quota_is_never_exceeded_by_many_at_once(client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.set_quota(client.name, 10)
+
+    def buy_five(buyer: int) -> list[int]:
+        with closing(Client(client.api, client.name, client.credentials, tmp_path / f"buyer-{buyer}")) as one:
+            one.token = client.token
+            return [one.order(NAME).status_code for _ in range(5)]
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = [status for five in pool.map(buy_five, range(6)) for status in five]
+    assert sorted(statuses) == [201] * 10 + [422] * 20
+    assert client.get("/counters/certificates/issued") == {"value": 10}
 
 
 def test_statistics_come_in_pages_and_windows(open_account: OpenAccount) -> None:

@@ -59,6 +59,22 @@ def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
                 assert {record["id"] > last for record in again.requests()} == {True}
 
 
+def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    with (
+        Sandbox.start(tmp_path / "state") as sandbox,
+        closing(Client(sandbox.api, "default", sandbox.default_account(), tmp_path / "tls")) as client,
+    ):
+        sandbox.change_account("default", preapproved=["example.com"])
+        client.log_in()
+        serials = [client.buy(NAME) for _ in range(5)]
+        client.send("DELETE", f"/certificates/{serials[0]}")
+        sandbox.kill()
+        with Sandbox.start(tmp_path / "state") as again:
+            assert [(one["serial"], one["revoked"]) for one in again.issued()] == [
+                (serial, serial == serials[0]) for serial in serials
+            ]
+
+
 def test_what_was_issued_is_told(sandbox: Sandbox, client: Client) -> None:
     serial = client.buy(NAME, "example.com")
     client.send("PATCH", f"/certificates/{serial}", {"revocation_reason": "superseded"})
