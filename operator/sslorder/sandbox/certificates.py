@@ -111,8 +111,8 @@ class Certificates:
         )
 
     async def _revoke(self, call: Call) -> web.Response:
-        certificate = self._certificate(call)
         asked = RevocationRequest() if call.http.method == "DELETE" else await call.body(RevocationRequest)
+        certificate = self._certificate(call)
         if asked.revocation_reason not in REASONS:
             raise ProblemError(422, f"revocation_reason: must be one of {', '.join(REASONS)}")
         holds_from = asked.revocation_time or call.now
