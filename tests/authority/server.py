@@ -112,6 +112,7 @@ class ScriptedServer:
             def handle(self) -> None:
                 connection: socket.socket = self.request
                 connection.settimeout(10)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 try:
                     server._converse(connection)
                 except (OSError, ValueError):

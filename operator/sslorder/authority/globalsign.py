@@ -86,13 +86,13 @@ class GlobalSign:
         return (await self._session.read("/quotas/issuance", wire.Value.model_validate_json)).value
 
     async def claims(self) -> Sequence[Claim]:
-        claims = [
-            claim
-            for state in ClaimState
+        claims = {
+            claim.id: claim  # once, though it was verified between the two lists
+            for state in (ClaimState.PENDING, ClaimState.VERIFIED)
             for claim in await self._session.pages(
                 "/claims/domains", wire.Claims.validate_json, {"status": state}, lambda claim: claim.id
             )
-        ]
+        }
         return [
             Claim(
                 id=claim.id,
@@ -101,7 +101,7 @@ class GlobalSign:
                 assert_by=claim.assert_by,
                 expires_at=claim.expires_at,
             )
-            for claim in claims
+            for claim in claims.values()
         ]
 
     async def submit_claim(self, domain: str) -> Claim:

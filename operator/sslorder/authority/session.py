@@ -45,6 +45,8 @@ class Call:
 
 
 class Session:
+    """One credential's conversation with one authority."""
+
     def __init__(
         self,
         transport: Transport,
