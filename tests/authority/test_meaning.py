@@ -13,6 +13,7 @@ from datetime import timedelta
 import pytest
 from sslorder.authority.globalsign import GlobalSign
 from sslorder.engine.ports import (
+    Authority,
     AuthorityError,
     IssuanceRequest,
     OutcomeUnknown,
@@ -48,7 +49,7 @@ async def ready(authority: GlobalSign) -> None:
             return
 
 
-def call(authority: GlobalSign, operation: str, asked: IssuanceRequest) -> Awaitable[object]:
+def call(authority: Authority, operation: str, asked: IssuanceRequest) -> Awaitable[object]:
     match operation:
         case "POST /login":
             return authority.login()

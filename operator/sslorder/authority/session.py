@@ -72,9 +72,8 @@ class Session:
         if self._logging_in is None:
             self._logging_in = asyncio.create_task(self._log_in())
             self._logging_in.add_done_callback(self._logged_in)
-        return await asyncio.shield(
-            self._logging_in
-        )  # one who gives up waiting leaves the login to the others
+        # one who gives up waiting leaves the login to the others
+        return await asyncio.shield(self._logging_in)
 
     async def call(self, call: Call, *welcome: int) -> Answer:
         """The answer, when its status is one of `welcome`; otherwise raises what it means."""
@@ -84,6 +83,7 @@ class Session:
         return self._welcome(call, answer, welcome)
 
     def close(self) -> None:
+        """End it, as `Transport.close` does."""
         self._transport.close()
 
     async def read(self, path: str, form: Callable[[bytes], T]) -> T:
@@ -116,9 +116,8 @@ class Session:
         """What a JSON answer says, or the error that its lack of sense is."""
         content_type = answer.headers.get("Content-Type", "")
         if not content_type.lower().startswith("application/json"):
-            raise self._error(
-                call, meaning.of_nonsense(call.kind), f"answered with {content_type or 'no type'}"
-            )
+            error = meaning.of_nonsense(call.kind)
+            raise self._error(call, error, f"answered with {content_type or 'no type'}")
         return self.sense(call, form, answer.body)
 
     def sense(self, call: Call, form: Callable[[A], T], part: A) -> T:
