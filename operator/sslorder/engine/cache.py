@@ -125,6 +125,10 @@ class Cache:
             self._secrets[namespace, name] for name in sorted(self._secrets_by_order[namespace, order_name])
         )
 
+    def orders_with_secrets(self) -> set[Key]:
+        """The orders, live or gone, whose mark some Secret bears."""
+        return {Key(SSLCertificateOrder, *place) for place, names in self._secrets_by_order.items() if names}
+
     def secret(self, namespace: str, name: str) -> SecretView | None:
         return self._secrets.get((namespace, name))
 
