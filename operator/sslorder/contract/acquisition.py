@@ -71,6 +71,21 @@ def proved_by(name: str, claims: tuple[Claim, ...], now: datetime) -> Claim | No
     )
 
 
+def awaited_for(domain: str, claims: tuple[Claim, ...], now: datetime) -> Claim | None:
+    """The claim on a domain whose proof can still be given."""
+    return next(
+        (
+            claim
+            for claim in claims
+            if claim.domain == domain
+            and claim.state is ClaimState.PENDING
+            and claim.token
+            and (claim.assert_by is None or claim.assert_by > now)
+        ),
+        None,
+    )
+
+
 def unproved(c: Standing) -> tuple[str, ...]:
     """Names of the order that no verified claim covers. Empty, too, while the claims have not been read."""
     claims = c.s.authority.claims if c.s.authority else None
@@ -178,9 +193,7 @@ def _prove(c: Standing, claims: tuple[Claim, ...]) -> Step:
     effects: list[Effect] = []
     next_look: datetime | None = None
     for domain in domains_to_prove(c):
-        pending = next(
-            (k for k in claims if k.domain == domain and k.state is ClaimState.PENDING and k.token), None
-        )
+        pending = awaited_for(domain, claims, c.now)
         if pending is None:
             effects.append(SubmitClaim(domain))
             continue

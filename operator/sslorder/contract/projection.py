@@ -26,8 +26,7 @@ from sslorder.api.order import (
 )
 from sslorder.api.phases import Phase
 from sslorder.contract import calendar, payments
-from sslorder.contract.acquisition import domains_to_prove, proved_by, unproved
-from sslorder.contract.authority import ClaimState
+from sslorder.contract.acquisition import awaited_for, domains_to_prove, proved_by, unproved
 from sslorder.contract.effects import Effect
 from sslorder.contract.ledger import Leaf
 from sslorder.contract.lifecycle import transition
@@ -83,6 +82,19 @@ def _condition(
     )
 
 
+def _domain_validated(c: Standing) -> tuple[Condition, ...]:
+    """Whether every name is proved; what was last said of it, while the claims are not known."""
+    kind = ConditionType.DOMAIN_VALIDATED
+    if c.s.authority is None or c.s.authority.claims is None:
+        return tuple(known for known in c.s.order.status.conditions if known.type == kind)
+    lacking = unproved(c)
+    if lacking:
+        text = f"Not proved yet: {', '.join(lacking[:10])}."
+        return (_condition(c, kind, _FALSE, Reason.VALIDATION_PENDING, text),)
+    text = "Every name is proved to the authority."
+    return (_condition(c, kind, _TRUE, Reason.VALIDATED, text),)
+
+
 def _conditions(c: Standing, verdict: Verdict) -> tuple[Condition, ...]:
     def condition(kind: ConditionType, holds: bool, reason: Reason, message: str = "") -> Condition:
         return _condition(c, kind, _TRUE if holds else _FALSE, reason, message)
@@ -105,19 +117,8 @@ def _conditions(c: Standing, verdict: Verdict) -> tuple[Condition, ...]:
         result.append(
             condition(ConditionType.PERIOD_PAID, paid, Reason.PAID if paid else Reason.PAYMENT_DUE, until)
         )
-        claims = c.s.authority.claims if c.s.authority else None
-        if claims is not None and verdict.phase not in _DEAD:
-            lacking = unproved(c)
-            result.append(
-                condition(
-                    ConditionType.DOMAIN_VALIDATED,
-                    not lacking,
-                    Reason.VALIDATION_PENDING if lacking else Reason.VALIDATED,
-                    f"Not proved yet: {', '.join(lacking[:10])}."
-                    if lacking
-                    else "Every name is proved to the authority.",
-                )
-            )
+        if verdict.phase not in _DEAD:
+            result += _domain_validated(c)
         if c.terms.product is not Product.DV and verdict.phase not in _DEAD:
             vetted = verdict.reason is not Reason.SUBJECT_NOT_VETTED
             result.append(
@@ -199,7 +200,9 @@ def _revoked(c: Standing) -> RevokedStatus | None:
 
 def _validation(c: Standing) -> tuple[NameValidation, ...]:
     authority = c.s.authority
-    if authority is None or authority.claims is None or c.ledger is None:
+    if authority is None or authority.claims is None:
+        return c.s.order.status.validation
+    if c.ledger is None:
         return ()
     proofs = {
         claim.domain: claim
@@ -212,20 +215,17 @@ def _validation(c: Standing) -> tuple[NameValidation, ...]:
         )
         for claim in proofs.values()
     ]
-    pending = {
-        claim.domain: claim for claim in authority.claims if claim.state is ClaimState.PENDING and claim.token
-    }
     awaited = [
         NameValidation(
             name=domain,
             method="DNS",
             state=ValidationState.PENDING,
-            record=DNSRecord(name=domain, type="TXT", value=pending[domain].token or ""),
-            expires_at=pending[domain].assert_by,
+            record=DNSRecord(name=domain, type="TXT", value=claim.token or ""),
+            expires_at=claim.assert_by,
             message="Set this record; it may stand beside others of the same name.",
         )
         for domain in domains_to_prove(c)
-        if domain in pending and domain not in proofs
+        if domain not in proofs and (claim := awaited_for(domain, authority.claims, c.now)) is not None
     ]
     return tuple(sorted((*verified, *awaited), key=lambda entry: entry.name))
 
