@@ -315,7 +315,7 @@ class KubeClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Unavailable(request.call, f"no connection to {api.host}: {error}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            detail = f"no answer from {api.host}: {error or type(error).__name__}"
+            detail = f"no answer from {api.host}: {str(error) or type(error).__name__}"
             raise Unavailable(request.call, detail, outcome_unknown=request.writes) from error
 
 

@@ -115,10 +115,10 @@ class DossierSecrets:
         key, chain, ca = await self._parts(dossier, leaf, "key", "crt", "ca")
         return Material(key, chain, ca)
 
-    async def _parts(self, dossier: Dossier, leaf: int, *parts: str) -> list[bytes]:
+    async def _parts(self, dossier: Dossier, leaf: int, *parts: str) -> tuple[bytes, ...]:
         data = await self._data(dossier)
         try:
-            return [b64decode(data[f"leaf-{leaf}.{part}"]) for part in parts]
+            return tuple(b64decode(data[f"leaf-{leaf}.{part}"]) for part in parts)
         except KeyError as error:
             raise ClusterError(
                 f"The dossier of {dossier.ledger.key} lacks {error.args[0]}: it was changed by hand, or restored in part."

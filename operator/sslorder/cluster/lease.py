@@ -106,7 +106,7 @@ class LeaseElector:
                 self._written = await self._write(lease)
         except (KubeError, TimeoutError) as error:
             self._written = None
-            _log.warning("lease %s not renewed: %s", self._lease, error or "no answer in time")
+            _log.warning("lease %s not renewed: %s", self._lease, str(error) or "no answer in time")
             return False
         self._renewed_at = began
         return True
@@ -146,4 +146,4 @@ class LeaseElector:
                     free = lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1}
                     await self._client.replace(LEASES, lease | {"spec": free})
         except (KubeError, TimeoutError) as error:
-            _log.warning("lease %s not handed back: %s", self._lease, error or "no answer in time")
+            _log.warning("lease %s not handed back: %s", self._lease, str(error) or "no answer in time")

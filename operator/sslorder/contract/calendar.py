@@ -54,13 +54,6 @@ def notice_deadline(end: datetime) -> datetime:
     return datetime.combine(day_after, time(), BRUSSELS).astimezone(UTC)
 
 
-def deadline_of(contract_start: datetime, term_years: int, moment: datetime) -> datetime:
-    """The notice deadline of the period that a moment falls in."""
-    return notice_deadline(
-        period_end(contract_start, term_years, period_at(contract_start, term_years, moment))
-    )
-
-
 def end_after_notice(contract_start: datetime, term_years: int, notice: datetime) -> datetime:
     """When a contract ends after notice: with its period, or, given too late, with the next (7.4)."""
     period = period_at(contract_start, term_years, notice)

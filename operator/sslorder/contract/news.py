@@ -195,12 +195,10 @@ def _with_notice(ledger: Ledger, s: Snapshot) -> Ledger:
         return replace(ledger, notice=Notice(earliest, by_letter=True))
     if s.order.spec.renewal is Renewal.NONE:
         return replace(ledger, notice=Notice(s.now, by_letter=False)) if notice is None else ledger
-    if (
-        notice is not None
-        and not notice.by_letter
-        and s.now < calendar.deadline_of(ledger.arrival, ledger.terms.term_years, notice.at)
-    ):
-        return replace(ledger, notice=None)
+    if notice is not None and not notice.by_letter:
+        end = calendar.end_after_notice(ledger.arrival, ledger.terms.term_years, notice.at)
+        if s.now < calendar.notice_deadline(end):
+            return replace(ledger, notice=None)
     return ledger
 
 

@@ -87,7 +87,10 @@ class Authorities:
         desk = self.desk(declared.metadata.name)
         before = (desk.connection, desk.policy, desk.unavailable)
         try:
-            desk.connection = await self._connector.connect(declared, desk.connection)
+            known = desk.connection
+            desk.connection = await self._connector.connect(declared, known)
+            if known is not None and known is not desk.connection:
+                known.authority.close()
             client = desk.connection.authority
             await client.login()
             desk.policy = await client.policy()
@@ -126,9 +129,18 @@ class Authorities:
         desk.claims_read_at = self._clock.now()
 
     async def submit_claim(self, name: str, domain: str) -> None:
-        desk = self.desk(name)
-        claim = await self.client(name).submit_claim(domain)
-        desk.claims = (*(desk.claims or ()), claim)
+        """Claim a domain. A claim that is pending already, but whose token nobody has any longer, is made once more."""
+        desk, client = self.desk(name), self.client(name)
+        lost = next(
+            (
+                claim
+                for claim in desk.claims or ()
+                if claim.domain == domain and claim.state is ClaimState.PENDING
+            ),
+            None,
+        )
+        claim = await (client.submit_claim(domain) if lost is None else client.reassert_claim(lost))
+        desk.claims = (*(known for known in desk.claims or () if known is not lost), claim)
 
     async def assert_claim(self, name: str, claim_id: str, domain: str) -> None:
         """Have the authority look. What it found is read back, for it decides until when the proof serves."""

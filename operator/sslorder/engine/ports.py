@@ -54,7 +54,7 @@ class Refused(AuthorityError):
 
 
 class Unauthorised(AuthorityError):
-    """The credentials are missing, malformed or not accepted: nothing was done. Ends when an administrator mends them."""
+    """The credentials or the address are missing, malformed or not accepted (401, 403): nothing was done. Ends when an administrator mends them."""
 
 
 class TryAgain(AuthorityError):
@@ -120,6 +120,10 @@ class Authority(Protocol):
         """Claim a domain; the answer carries the token to publish."""
         ...
 
+    async def reassert_claim(self, claim: Claim) -> Claim:
+        """Claim a domain once more whose token was lost: the authority tells it only when it makes one."""
+        ...
+
     async def assert_dns(self, claim_id: str, authorization_domain: str | None = None) -> bool:
         """Ask the authority to look for the token in DNS now. True when the claim is verified."""
         ...
@@ -142,6 +146,10 @@ class Authority(Protocol):
 
     async def revoke(self, serial: int, reason: RevocationReason, at: datetime | None = None) -> None:
         """Revoke. A certificate that is revoked already is success. `at` is the time of a key compromise, where known."""
+        ...
+
+    def close(self) -> None:
+        """Let go of threads and connections. Calls under way still end."""
         ...
 
 
