@@ -30,7 +30,8 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     run = commands.add_parser(
         "run",
         help="run the operator",
-        description="Run the operator. Each flag can also be given as an environment variable: --log-level as SSLORDER_LOG_LEVEL.",
+        description="Run the operator. Each flag can also be given as an environment variable:"
+        " --log-level as SSLORDER_LOG_LEVEL.",
     )
     given = _env("config")
     run.add_argument(

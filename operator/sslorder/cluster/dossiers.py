@@ -1,9 +1,11 @@
 """Dossiers as Secrets in the operator's namespace.
 
 Rules:
-- The name is the digest of the contract's key, so that creating it is the lock; the plain key inside is compared by who reads it.
+- The name is the digest of the contract's key, so that creating it is the lock; the plain key inside is
+  compared by who reads it.
 - Every write carries the resourceVersion that it rests on. The operator is the only writer.
-- `contract.json` holds the ledger; `leaf-N.key`, `leaf-N.crt`, `leaf-N.ca` what is published of a leaf. The bytes of dossiers written
+- `contract.json` holds the ledger; `leaf-N.key`, `leaf-N.crt`, `leaf-N.ca` what is published of a leaf. The
+  bytes of dossiers written
   or read lately are kept for a moment, for what is bought is published next; no more of them stays in memory.
 """
 
@@ -121,7 +123,8 @@ class DossierSecrets:
             return tuple(b64decode(data[f"leaf-{leaf}.{part}"]) for part in parts)
         except KeyError as error:
             raise ClusterError(
-                f"The dossier of {dossier.ledger.key} lacks {error.args[0]}: it was changed by hand, or restored in part."
+                f"The dossier of {dossier.ledger.key} lacks {error.args[0]}: it was changed by hand, or"
+                " restored in part."
             ) from error
 
     async def _data(self, dossier: Dossier) -> Mapping[str, str]:

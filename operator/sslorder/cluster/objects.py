@@ -1,7 +1,8 @@
 """The declared kinds over the raw client: read, list, status, events.
 
 Rules:
-- An object that this version cannot understand is reported once for each version of it, and left alone: it disturbs no other.
+- An object that this version cannot understand is reported once for each version of it, and left alone: it
+  disturbs no other.
 - A status is written as the difference from the one that is known, under its resourceVersion.
 """
 
@@ -42,7 +43,7 @@ def read(kind: type[Kind], raw: Mapping[str, Any]) -> Kind | None:
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON merge patch (RFC 7396) that leads from one object to the other."""
-    patch: dict[str, Any] = {key: None for key in before.keys() - after.keys()}
+    patch: dict[str, Any] = dict.fromkeys(before.keys() - after.keys())
     for key, value in after.items():
         known = before.get(key)
         if isinstance(value, Mapping) and isinstance(known, Mapping):

@@ -1,7 +1,8 @@
 """The published Secrets: one create, replace or delete, and never of what does not bear our mark.
 
 Rules:
-- A write rests on a Secret that was seen with our mark, under its resourceVersion; a name that is taken otherwise is `Occupied`.
+- A write rests on a Secret that was seen with our mark, under its resourceVersion; a name that is taken
+  otherwise is `Occupied`.
 - The type of a Secret cannot be changed: one of ours with another type is replaced by delete and create.
 - What is kept of a Secret is its digest, never its key.
 """
@@ -86,7 +87,8 @@ class TlsSecrets:
             ) from error
 
     async def _standing(self, order: SSLCertificateOrder, contract_hash: str) -> SecretView:
-        """The Secret that a create ran into, if it is ours: one whose label somebody took off, or a write whose answer was lost."""
+        """The Secret that a create ran into, if it is ours: one whose label somebody took off, or a write
+        whose answer was lost."""
         namespace, name = order.metadata.namespace, order.spec.secret_name
         raw = await self._client.get(SECRETS, namespace, name)
         if raw is None:

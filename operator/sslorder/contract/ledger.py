@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
+from sslorder.api.action import TargetKind
 from sslorder.api.common import Covers, Product, Subject
 from sslorder.api.revocation import Circumstance
 from sslorder.contract.circumstances import RevocationReason
@@ -90,6 +91,7 @@ class Measure:
     article: str
     note: str
     effective_at: datetime
+    target: TargetKind = TargetKind.CONTRACT
     until: datetime | None = None
     revoke: bool = False
     circumstance: Circumstance | None = None

@@ -22,6 +22,7 @@ from sslorder.contract.ledger import (
     Carried,
     ContractKey,
     Holder,
+    Leaf,
     Ledger,
     Measure,
     MeasureKind,
@@ -69,6 +70,7 @@ def _as_measure(action: SSLContractAction, kind: MeasureKind, now: datetime) -> 
         article=cause.article if cause else Article.OTHER,
         note=(cause.note if cause else None) or "",
         effective_at=spec.effective_at or min(action.metadata.creation_timestamp, now),
+        target=spec.target.kind,
         until=spec.until,
         revoke=bool(spec.revoke_at_authority),
         circumstance=_CIRCUMSTANCES.get(cause.article, Circumstance.CLIENT_ENDS) if cause else None,
@@ -80,7 +82,7 @@ def measures(
 ) -> tuple[Measure, ...]:
     """The measures after these actions, of which those with a handled UID were taken note of before.
 
-    A Reinstate without names lifts whatever is in force when it takes effect, a rejection included.
+    A Reinstate without names lifts whatever its target is under when it takes effect, a rejection included.
     A termination is final.
     """
     result = {measure.uid: measure for measure in known}
@@ -94,16 +96,32 @@ def measures(
         elif spec.action is Action.REINSTATE:
             at = spec.effective_at or min(action.metadata.creation_timestamp, now)
             for measure in tuple(result.values()):
-                named = spec.lifts is None or measure.name in spec.lifts
-                liftable = measure.kind is not MeasureKind.TERMINATION and measure.lifted_at is None
-                if named and liftable and measure.effective_at <= at:
+                meant = (
+                    measure.name in spec.lifts
+                    if spec.lifts is not None
+                    else measure.target is spec.target.kind and measure.effective_at <= at
+                )
+                sooner = measure.lifted_at is None or at < measure.lifted_at
+                if meant and sooner and measure.kind is not MeasureKind.TERMINATION:
                     result[measure.uid] = replace(measure, lifted_at=at)
     return tuple(result.values())
 
 
-def _revoke(ledger: Ledger, number: int | None, revocation: Revocation, now: datetime) -> Ledger:
-    leaf = ledger.serving(now) if number is None else ledger.leaf(number)
-    if leaf is None or leaf.revocation is not None or leaf.fault is not None or leaf.not_after <= now:
+def _stands(known: Revocation | None, wish: Revocation) -> bool:
+    """Whether a revocation stays as it was asked. Only a leaked key outranks it, until it is confirmed."""
+    leaked = Circumstance.KEY_COMPROMISED
+    return known is not None and (
+        known.confirmed_at is not None or leaked is known.circumstance or leaked is not wish.circumstance
+    )
+
+
+def _revoke(ledger: Ledger, leaf: Leaf | None, revocation: Revocation, now: datetime) -> Ledger:
+    if (
+        leaf is None
+        or leaf.fault is not None
+        or leaf.not_after <= now
+        or _stands(leaf.revocation, revocation)
+    ):
         return ledger
     revised = replace(leaf, revocation=revocation)
     return replace(
@@ -140,6 +158,7 @@ def _revocation(
 
 def _with_revocations(ledger: Ledger, s: Snapshot) -> Ledger:
     product, handled = ledger.terms.product, {entry.uid for entry in ledger.carried}
+    served = ledger.serving(s.now)
     allowed = s.authority is not None and s.authority.declared.spec.global_sign.allow_privilege_withdrawn
     asked = s.order.spec.revocation
     if asked is not None:
@@ -153,7 +172,7 @@ def _with_revocations(ledger: Ledger, s: Snapshot) -> Ledger:
             replace_first=asked.replace,
             compromised_at=asked.compromised_at,
         )
-        ledger = _revoke(ledger, asked.leaf, wish, s.now)
+        ledger = _revoke(ledger, ledger.leaf(asked.leaf), wish, s.now)
     for action in s.actions:
         order = action.spec.revocation
         if order is not None and _is_due(action, s.now) and action.metadata.uid not in handled:
@@ -167,7 +186,8 @@ def _with_revocations(ledger: Ledger, s: Snapshot) -> Ledger:
                 replace_first=order.replace,
                 compromised_at=order.compromised_at,
             )
-            ledger = _revoke(ledger, order.leaf, wish, s.now)
+            number = order.leaf or (served and served.number)
+            ledger = _revoke(ledger, ledger.leaf(number) if number else None, wish, s.now)
     for measure in ledger.measures:
         if measure.revoke and measure.in_force(s.now) and (serving := ledger.serving(s.now)) is not None:
             wish = _revocation(
@@ -178,7 +198,7 @@ def _with_revocations(ledger: Ledger, s: Snapshot) -> Ledger:
                 by_client=False,
                 allow_privilege_withdrawn=allowed,
             )
-            ledger = _revoke(ledger, serving.number, wish, s.now)
+            ledger = _revoke(ledger, serving, wish, s.now)
     return ledger
 
 

@@ -2,7 +2,8 @@
 
 Rules:
 - A record says in its own status what was made of it, so that nobody has to look for the order to know.
-- "Applied" and "carried out" are said only of what a dossier has recorded, or of a measure that an unpaid order shows.
+- "Applied" and "carried out" are said only of what a dossier has recorded, or of a measure that an unpaid
+  order shows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +26,8 @@ def payment_status(
     ledger: Ledger | None,
     order: SSLCertificateOrder | None,
 ) -> PaymentStatus:
-    """What became of a payment. `siblings` are all payments of its contract, `order` the one that is served."""
+    """What became of a payment. `siblings` are all payments of its contract, `order` the one that is
+    served."""
     generation = payment.metadata.generation
 
     def status(state: PaymentState, message: str, applied_to: AppliedTo | None = None) -> PaymentStatus:
@@ -36,7 +38,8 @@ def payment_status(
     spec = payment.spec
     if ledger is None and order is None:
         named = f" {spec.order.namespace}/{spec.order.name}" if spec.order else ""
-        text = f"No order{named} for purchase order {spec.purchase_order} of account {spec.account} has arrived yet. Kept for it."
+        contract = f"purchase order {spec.purchase_order} of account {spec.account}"
+        text = f"No order{named} for {contract} has arrived yet. Kept for it."
         return status(PaymentState.WAITING if spec.reversed_at is None else PaymentState.REVERSED, text)
     if ledger is not None:
         terms, start, applied = ledger.terms, ledger.arrival, ledger.payments

@@ -1,11 +1,16 @@
 """Carrying out one effect of a plan.
 
 Rules:
-- Memory follows the world: after each write the cache and the book hold what the API server answered, so that the next plan sees it.
-- The one call that buys is preceded by a fresh look (the order live, payments and actions by one LIST that all waiting purchases
-  share, the lease), and by a plan made from it that still wants the same. The note that an intent is in hand is torn up first.
-- After that call only a listed answer means that nothing was bought. Anything else leaves the intent standing, to be searched for.
-- A failed call to an authority becomes a note with a time to try again; a failed call to the API server is the worker's to retry.
+- Memory follows the world: after each write the cache and the book hold what the API server answered, so that
+  the next plan sees it.
+- The one call that buys is preceded by a fresh look (the order live, payments and actions by one LIST that
+  all waiting purchases
+  share, the lease), and by a plan made from it that still wants the same. The note that an intent is in hand
+  is torn up first.
+- After that call only a listed answer means that nothing was bought. Anything else leaves the intent
+  standing, to be searched for.
+- A failed call to an authority becomes a note with a time to try again; a failed call to the API server is
+  the worker's to retry.
 """
 
 import asyncio
@@ -112,7 +117,8 @@ class Actor:
         self._fresh = fresh
 
     async def carry_out(self, effect: do.Effect, s: Snapshot) -> None:
-        """Carry out one effect. What the authority did wrong is noted; what the API server did wrong is raised."""
+        """Carry out one effect. What the authority did wrong is noted; what the API server did wrong is
+        raised."""
         key = key_of(s.order)
         try:
             await self._dispatch(effect, s, key)
@@ -177,7 +183,8 @@ class Actor:
             reason = Reason.QUOTA_EXHAUSTED
         name = s.authority.declared.metadata.name if s.authority else "?"
         message = (
-            f"The SSLAuthority {name} did not do what was asked ({error.operation}: {error.detail}). It is tried again by itself;"
+            f"The SSLAuthority {name} did not do what was asked ({error.operation}: {error.detail}). It is"
+            " tried again by itself;"
             f" if it lasts, ask {s.provider.contact}."
         )
         logger.warning("%s: %s", key, message)
@@ -201,7 +208,8 @@ class Actor:
         keys: dict[int, bytes] | None = None,
         certificates: dict[int, tuple[bytes, bytes]] | None = None,
     ) -> Dossier:
-        """Write the ledger: create the dossier where there is none. Keys that it no longer needs are destroyed in the same write."""
+        """Write the ledger: create the dossier where there is none. Keys that it no longer needs are
+        destroyed in the same write."""
         dossier = self._dossier(s)
         if dossier is None:
             written = await self._w.dossiers.create(ledger, keys or {})
@@ -313,7 +321,7 @@ class Actor:
             await self._write(s, ledger.with_leaf(result.leaf), certificates=verified)
             return
         logger.error("%s: certificate %s must not be used: %s", key, intent.serial, result.leaf.fault)
-        await self._write(s, ledger.with_leaf(self._condemned(result, s)))
+        await self._write(s, ledger.with_leaf(self._condemned(result)))
 
     async def _verified(
         self, name: str, pem: bytes, intent: Intent, key: bytes
@@ -328,8 +336,9 @@ class Actor:
                 break
         return result
 
-    def _condemned(self, faulty: certificates.Faulty, s: Snapshot) -> Leaf:
-        """A faulty certificate is revoked where its key is ours; whose key it is otherwise, a person must find out."""
+    def _condemned(self, faulty: certificates.Faulty) -> Leaf:
+        """A faulty certificate is revoked where its key is ours; whose key it is otherwise, a person must
+        find out."""
         if not faulty.key_is_ours:
             return faulty.leaf
         revocation = Revocation(

@@ -2,8 +2,10 @@
 
 Rules:
 - What is learnt serves all orders: policy, claims and trust chain are read once, not once per order.
-- Looking after an authority (token, policy, quota) is on nobody's behalf. Reading and making claims is, and happens after payment only.
-- A desk says why it cannot be used. It is tried again by its own timer, and the orders that wait for it are woken when that changes.
+- Looking after an authority (token, policy, quota) is on nobody's behalf. Reading and making claims is, and
+  happens after payment only.
+- A desk says why it cannot be used. It is tried again by its own timer, and the orders that wait for it are
+  woken when that changes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +71,8 @@ class Authorities:
         return desk.connection.authority
 
     def view(self, declared: SSLAuthority) -> AuthorityView:
-        """The authority as a plan sees it. Claims that are too old to rely on are not shown, and so read again."""
+        """The authority as a plan sees it. Claims that are too old to rely on are not shown, and so read
+        again."""
         desk, now = self.desk(declared.metadata.name), self._clock.now()
         fresh = desk.claims_read_at is not None and now - desk.claims_read_at < CLAIMS_AGE
         return AuthorityView(
@@ -117,7 +120,8 @@ class Authorities:
         return desk.quota
 
     async def read_claims(self, name: str, tokens: Mapping[str, str]) -> None:
-        """Read all claims. The authority tells a token only once: those of pending claims come from `tokens`, by domain."""
+        """Read all claims. The authority tells a token only once: those of pending claims come from `tokens`,
+        by domain."""
         desk = self.desk(name)
         held = {claim.id: claim.token for claim in desk.claims or () if claim.token}
         desk.claims = tuple(
@@ -129,7 +133,8 @@ class Authorities:
         desk.claims_read_at = self._clock.now()
 
     async def submit_claim(self, name: str, domain: str) -> None:
-        """Claim a domain. A claim that is pending already, but whose token nobody has any longer, is made once more."""
+        """Claim a domain. A claim that is pending already, but whose token nobody has any longer, is made
+        once more."""
         desk, client = self.desk(name), self.client(name)
         lost = next(
             (
@@ -144,7 +149,6 @@ class Authorities:
 
     async def assert_claim(self, name: str, claim_id: str, domain: str) -> None:
         """Have the authority look. What it found is read back, for it decides until when the proof serves."""
-        desk = self.desk(name)
         if await self.client(name).assert_dns(claim_id, domain):
             await self.read_claims(name, {})
 

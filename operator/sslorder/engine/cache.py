@@ -1,9 +1,11 @@
 """What the API server last said, indexed for the questions that a plan asks.
 
 Rules:
-- An entry is replaced only by a newer resourceVersion: the answer to our own write is not undone by a watch event that is behind.
+- An entry is replaced only by a newer resourceVersion: the answer to our own write is not undone by a watch
+  event that is behind.
 - Objects are kept parsed; Secrets only as what tells them (`SecretView`), never with their keys.
-- Each `put` and `drop` answers which work the change calls for. Nothing is looked at for a change that changes nothing.
+- Each `put` and `drop` answers which work the change calls for. Nothing is looked at for a change that
+  changes nothing.
 """
 
 from collections import defaultdict
@@ -273,7 +275,8 @@ def _is_newer(candidate: str, known: str) -> bool:
 
 
 def _matters(before: KubernetesObject, after: KubernetesObject) -> bool:
-    """Whether a change concerns anyone but the object itself: its spec, its annotations, its identity or its pinned namespaces."""
+    """Whether a change concerns anyone but the object itself: its spec, its annotations, its identity or its
+    pinned namespaces."""
     if before.metadata.uid != after.metadata.uid or before.metadata.generation != after.metadata.generation:
         return True
     if isinstance(before, SSLAccount) and isinstance(after, SSLAccount):

@@ -1,7 +1,8 @@
 """Keys, and what must be true of a certificate before anyone is given it.
 
 Rules:
-- Whatever came from the authority is foreign until `verify` has passed: sizes are capped before parsing, and a certificate that
+- Whatever came from the authority is foreign until `verify` has passed: sizes are capped before parsing, and
+  a certificate that
   cannot be parsed is a fault like any other.
 - A fault is a sentence; a sound certificate becomes a `Leaf`. There is nothing between.
 - Keys are PKCS#8 PEM and leave this module only as bytes for a Secret.
@@ -121,7 +122,8 @@ def _check_dates(certificate: x509.Certificate, intent: Intent, now: datetime) -
         raise _Fault(f"it had run out on {ends:%Y-%m-%d %H:%M:%S} UTC when it came.")
     if ends > intent.not_after:
         raise _Fault(
-            f"it is valid until {ends:%Y-%m-%d %H:%M:%S} UTC, longer than the {intent.not_after:%Y-%m-%d %H:%M:%S} asked for."
+            f"it is valid until {ends:%Y-%m-%d %H:%M:%S} UTC, longer than the"
+            f" {intent.not_after:%Y-%m-%d %H:%M:%S} asked for."
         )
 
 
@@ -142,7 +144,8 @@ def _check_chain(certificate: x509.Certificate, chain: Sequence[x509.Certificate
             below.verify_directly_issued_by(above)
         except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
             raise _Fault(
-                f"{above.subject.rfc4514_string()} of the authority's chain did not sign {below.subject.rfc4514_string() or 'it'}."
+                f"{above.subject.rfc4514_string()} of the authority's chain did not sign"
+                f" {below.subject.rfc4514_string() or 'it'}."
             ) from None
 
 

@@ -45,7 +45,8 @@ class Book:
         return (dossier.ledger for dossier in self._dossiers.values())
 
     def of(self, order: SSLCertificateOrder, account: str | None) -> Dossier | None:
-        """The dossier of an order's contract: the one that it holds already, whatever became of its account, else its account's."""
+        """The dossier of an order's contract: the one that it holds already, whatever became of its account,
+        else its account's."""
         number = order.spec.purchase_order
         for digest in self._by_holder[order.metadata.namespace, order.metadata.name]:
             if self._dossiers[digest].ledger.key.purchase_order == number:
@@ -82,7 +83,8 @@ def _names_other(payment: SSLPayment, order: SSLCertificateOrder) -> bool:
 def _rival(
     rivals: Iterable[SSLCertificateOrder], order: SSLCertificateOrder, payments: Iterable[SSLPayment]
 ) -> SSLCertificateOrder | None:
-    """Of several live orders for one unpaid contract: the one that a payment names, else the oldest. None when it is this one."""
+    """Of several live orders for one unpaid contract: the one that a payment names, else the oldest. None
+    when it is this one."""
     payments = tuple(payments)
     ranked = sorted(
         rivals,

@@ -1,8 +1,10 @@
 """The workers: they take keys from the queue, have them reconciled, and set the timer for the next time.
 
 Rules:
-- No failure of one object stops the loop or delays another: it is logged with the object's name, and the key comes back later.
-- Work begins after `start`, when every kind has been listed: an order is never judged before its payments and suspensions are known.
+- No failure of one object stops the loop or delays another: it is logged with the object's name, and the key
+  comes back later.
+- Work begins after `start`, when every kind has been listed: an order is never judged before its payments and
+  suspensions are known.
 """
 
 import asyncio

@@ -3,7 +3,8 @@
 Rules:
 - Adapters (`authority`, `cluster`, `validation`) implement these; the engine never imports an adapter.
 - An adapter never retries. Whether, when and what to try again is decided where the whole order is known.
-- Every failure of an authority is one of the four classes below, chosen by what it means for a purchase, not by its wire format.
+- Every failure of an authority is one of the four classes below, chosen by what it means for a purchase, not
+  by its wire format.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,8 @@ class Clock(Protocol):
 class AuthorityError(Exception):
     """A call to an authority did not give what was asked.
 
-    `operation` names the call in the authority's own words (`POST /certificates`), `detail` what it answered or how it failed.
+    `operation` names the call in the authority's own words (`POST /certificates`), `detail` what it answered
+    or how it failed.
     Neither ever holds a credential or a key.
     """
 
@@ -49,16 +51,19 @@ class AuthorityError(Exception):
 
 
 class Refused(AuthorityError):
-    """The authority understood and said no: nothing was issued. Asking the same again is pointless until the order,
+    """The authority understood and said no: nothing was issued. Asking the same again is pointless until the
+    order,
     a claim or the policy changes (400, 404, 415, 422)."""
 
 
 class Unauthorised(AuthorityError):
-    """The credentials or the address are missing, malformed or not accepted (401, 403): nothing was done. Ends when an administrator mends them."""
+    """The credentials or the address are missing, malformed or not accepted (401, 403): nothing was done.
+    Ends when an administrator mends them."""
 
 
 class TryAgain(AuthorityError):
-    """Nothing was done, and nothing stands against trying again (no connection, 429, exhausted quota, 503 on a read)."""
+    """Nothing was done, and nothing stands against trying again (no connection, 429, exhausted quota, 503 on
+    a read)."""
 
     def __init__(self, operation: str, detail: str, retry_after: timedelta | None = None) -> None:
         super().__init__(operation, detail)
@@ -66,13 +71,15 @@ class TryAgain(AuthorityError):
 
 
 class OutcomeUnknown(AuthorityError):
-    """The request may have reached the authority and may have taken effect (time-out, reset, 5xx, an answer that makes no sense).
+    """The request may have reached the authority and may have taken effect (time-out, reset, 5xx, an answer
+    that makes no sense).
     For a purchase this means: search before asking again."""
 
 
 @dataclass(frozen=True, slots=True)
 class IssuanceRequest:
-    """One leaf as it is asked of the authority. The authority may issue it or refuse it, but not change it."""
+    """One leaf as it is asked of the authority. The authority may issue it or refuse it, but not change
+    it."""
 
     key: PrivateKey
     dns_names: tuple[str, ...]
@@ -98,7 +105,8 @@ class IssuedCertificate:
 
 
 class Authority(Protocol):
-    """A certification authority, seen through one credential. Every call may raise the four classes of `AuthorityError`."""
+    """A certification authority, seen through one credential. Every call may raise the four classes of
+    `AuthorityError`."""
 
     async def login(self) -> None:
         """Make sure that a token is at hand that outlives the next call. Nothing irreversible."""
@@ -137,7 +145,8 @@ class Authority(Protocol):
         ...
 
     async def issued(self, since: datetime, until: datetime) -> Sequence[int]:
-        """Serial numbers issued between the two moments. The authority's statistics lag by seconds or more."""
+        """Serial numbers issued between the two moments. The authority's statistics lag by seconds or
+        more."""
         ...
 
     async def trust_chain(self) -> Sequence[bytes]:
@@ -145,7 +154,8 @@ class Authority(Protocol):
         ...
 
     async def revoke(self, serial: int, reason: RevocationReason, at: datetime | None = None) -> None:
-        """Revoke. A certificate that is revoked already is success. `at` is the time of a key compromise, where known."""
+        """Revoke. A certificate that is revoked already is success. `at` is the time of a key compromise,
+        where known."""
         ...
 
     def close(self) -> None:
@@ -225,7 +235,8 @@ class Dossiers(Protocol):
         certificates: Mapping[int, tuple[bytes, bytes]] | None = None,
         destroy: frozenset[int] = frozenset(),
     ) -> Dossier:
-        """Write the ledger, add keys and certificates (chain, issuer) by leaf, destroy those of dead leaves: one write.
+        """Write the ledger, add keys and certificates (chain, issuer) by leaf, destroy those of dead leaves:
+        one write.
         `Stale` when the dossier is not as `dossier` has it."""
         ...
 
@@ -273,7 +284,8 @@ class Cluster(Protocol):
         ...
 
     async def write_status(self, current: Kind, status: Projection) -> Kind:
-        """Bring the status to this, and return the object as it is then. `Stale` when it changed meanwhile."""
+        """Bring the status to this, and return the object as it is then. `Stale` when it changed
+        meanwhile."""
         ...
 
     async def announce(self, about: KubernetesObject, reason: str, message: str, *, warning: bool) -> None:

@@ -1,8 +1,10 @@
 """Bringing one object to where it should be: gather, plan, act, until nothing is left to do; then say so.
 
 Rules:
-- Level-triggered: only the present facts count, never which event led here. Any run may be the first after a crash.
-- The first effect of a plan is carried out, then everything is looked at anew. A plan without effects is the end.
+- Level-triggered: only the present facts count, never which event led here. Any run may be the first after a
+  crash.
+- The first effect of a plan is carried out, then everything is looked at anew. A plan without effects is the
+  end.
 - A status is written when what it says differs from what stands there, and at no other time.
 """
 
@@ -49,7 +51,8 @@ class EndlessPlan(Exception):
 
 
 class Reconciler:
-    """One method a kind. `enqueue` asks for other keys to be looked at; each method returns when its own is due by time alone."""
+    """One method a kind. `enqueue` asks for other keys to be looked at; each method returns when its own is
+    due by time alone."""
 
     def __init__(self, world: World, provider: Provider, enqueue: Callable[[set[Key]], None]) -> None:
         self._w = world
@@ -156,7 +159,8 @@ class Reconciler:
                 )
 
     async def _tidy_after(self, key: Key) -> None:
-        """A marked Secret whose order is gone is removed, if garbage collection has not done so (an orphaning deletion)."""
+        """A marked Secret whose order is gone is removed, if garbage collection has not done so (an orphaning
+        deletion)."""
         self._w.notes.pop(key, None)
         self._w.failures.pop(key, None)
         left = self._w.cache.secrets_of(key.namespace, key.name)

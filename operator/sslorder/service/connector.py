@@ -1,4 +1,5 @@
-"""Authorities made from `SSLAuthority` objects: the credentials come from a Secret in the operator's namespace."""
+"""Authorities made from `SSLAuthority` objects: the credentials come from a Secret in the operator's
+namespace."""
 
 import asyncio
 from datetime import timedelta
@@ -32,7 +33,8 @@ class GlobalSignConnector:
         if raw is None:
             raise Unauthorised(
                 f"Secret {name}",
-                f"There is no Secret {self._namespace}/{name} with the credentials. Create it; it needs the keys api-key, api-secret,"
+                f"There is no Secret {self._namespace}/{name} with the credentials. Create it; it needs the"
+                " keys api-key, api-secret,"
                 " tls.crt and tls.key.",
             )
         version = (

@@ -2,7 +2,8 @@
 
 Rules:
 - Every kind is listed before the first order is judged: its payments and suspensions must be known.
-- A standby keeps its cache warm. Taking over, it reads the dossiers afresh, for another process wrote them, and looks at everything.
+- A standby keeps its cache warm. Taking over, it reads the dossiers afresh, for another process wrote them,
+  and looks at everything.
 - On SIGTERM the workers end what they began, the Lease is handed back, and only then do the watches stop.
 - A fatal error ends the process: whoever runs it starts it anew, and nothing is lost by that.
 """
@@ -192,7 +193,8 @@ async def _first(*awaited: "asyncio.Future[Any]") -> None:
 
 @contextlib.contextmanager
 def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Have SIGTERM and SIGINT ask for an orderly stop. Taken over from Kopf, which would stop watching at once."""
+    """Have SIGTERM and SIGINT ask for an orderly stop. Taken over from Kopf, which would stop watching at
+    once."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -1,8 +1,11 @@
-"""What the process is told: a configuration file about the provider, and flags or environment variables about the process.
+"""What the process is told: a configuration file about the provider, and flags or environment variables about
+the process.
 
 Rules:
-- The file says who sells and under which terms; it is the same for every replica and belongs into version control.
-- A flag wins over its environment variable (`SSLORDER_` and the flag in capitals), which wins over the default.
+- The file says who sells and under which terms; it is the same for every replica and belongs into version
+  control.
+- A flag wins over its environment variable (`SSLORDER_` and the flag in capitals), which wins over the
+  default.
 - A mistake names the field and the file, and the process does not start.
 """
 
@@ -58,7 +61,8 @@ class ProviderSection(_Section):
 
 
 class AuthoritySection(_Section):
-    """What is known of the authority's timing. Their sum is how long an uncertain purchase is searched for."""
+    """What is known of the authority's timing. Their sum is how long an uncertain purchase is searched
+    for."""
 
     token_life: Duration = timedelta(minutes=10)
     """How long a login token serves."""

@@ -1,7 +1,9 @@
-"""Kopf as the watch front-end: it lists, watches, reconnects and authenticates; it decides nothing and writes nothing.
+"""Kopf as the watch front-end: it lists, watches, reconnects and authenticates; it decides nothing and writes
+nothing.
 
 Rules:
-- Only `on.event` handlers, which write neither finalizers nor annotations into anybody's object. Each refreshes the cache and names
+- Only `on.event` handlers, which write neither finalizers nor annotations into anybody's object. Each
+  refreshes the cache and names
   the keys to look at; none waits for anything.
 - Secrets are filtered by the server through our label: the others never reach this process.
 - Dossiers are not watched: the operator is their only writer.
