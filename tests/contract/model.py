@@ -1,6 +1,7 @@
 """Carries a plan's effects out, as the engine would, on a world that is one snapshot.
 
 Rules:
+- The first effect of a plan is carried out, then everything is looked at anew.
 - The authority does what `answer` says; every effect that reached it is in `told`.
 - `settle` ends when nothing is left to do, and writes the status; more than `MOST_STEPS` are a livelock.
 """
@@ -11,15 +12,16 @@ from datetime import datetime
 from enum import StrEnum
 from functools import singledispatchmethod
 
+from sslorder.api.conditions import Reason
 from sslorder.contract import effects as e
 from sslorder.contract.acquisition import basis_of
 from sslorder.contract.authority import Claim, ClaimState
 from sslorder.contract.ledger import Intent, Leaf, Ledger, Refusal
 from sslorder.contract.plan import Plan, plan
-from sslorder.contract.snapshot import Notes, Snapshot
+from sslorder.contract.snapshot import Notes, Snapshot, Trouble
 from sslorder.contract.standing import Standing
 
-from tests.contract.build import MINUTE, a_leaf, a_secret
+from tests.contract.build import DAY, MINUTE, PROVED, a_leaf, a_secret
 
 MOST_STEPS = 20
 BUYING = (e.PrepareIntent, e.RequestCertificate, e.AskAgain)
@@ -42,6 +44,7 @@ class Answer(StrEnum):
     NUMBERED = "a serial now, the certificate at the next look"
     FAULTY = "a certificate that must not be used"
     REFUSED = "refused for good"
+    BUSY = "asked to come back later, for nothing was bought"
     LOST = "lost on the way, nothing issued"
     LOST_BUT_ISSUED = "issued, but the answer was lost"
 
@@ -53,8 +56,10 @@ class World:
     s: Snapshot
     answer: Answer = Answer.ISSUED
     proofs_are_set: bool = True
+    claims: tuple[Claim, ...] = (PROVED,)
     told: list[e.Effect] = field(default_factory=list)
-    issued: dict[str, Intent] = field(default_factory=dict)
+    issued: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
     watch: Callable[[Snapshot, Plan], None] | None = None
 
     @property
@@ -72,8 +77,9 @@ class World:
 
     def forget(self) -> None:
         """The process dies, and another takes over."""
-        claims = self.s.authority and replace(self.s.authority, claims=None)
-        self.change(notes=Notes(), authority=claims)
+        assert self.s.authority is not None
+        self.claims = self.s.authority.claims or self.claims
+        self.change(notes=Notes(), authority=replace(self.s.authority, claims=None))
 
     def settle(self, now: datetime | None = None) -> Plan:
         """Plan and act until nothing is left to do, then write the status."""
@@ -85,10 +91,10 @@ class World:
             if not current.effects:
                 self.change(order=self.s.order.model_copy(update={"status": current.status}))
                 return current
-            for effect in current.effects:
-                if isinstance(effect, CALLS):
-                    self.told.append(effect)
-                self.carry_out(effect)
+            effect = current.effects[0]
+            if isinstance(effect, CALLS):
+                self.told.append(effect)
+            self.carry_out(effect)
         raise AssertionError(f"no end after {MOST_STEPS} steps: {current.effects}")
 
     def live_through(self, until: datetime) -> Plan:
@@ -151,8 +157,10 @@ class World:
         self._note(in_hand=None)
         if self.answer in (Answer.LOST, Answer.LOST_BUT_ISSUED):
             if self.answer is Answer.LOST_BUT_ISSUED:
-                self.issued[intent.spki_sha256] = intent
-            self._note(uncertain_since=self.s.now, searched_at=None)
+                self.issued.add(intent.spki_sha256)
+        elif self.answer is Answer.BUSY:
+            busy = Trouble(Reason.AUTHORITY_UNAVAILABLE, "It is busy.", self.s.now + 5 * MINUTE)
+            self._note(in_hand=intent.spki_sha256, trouble=busy)
         elif self.answer is Answer.REFUSED:
             refusal = Refusal(basis_of(Standing(self.s, ledger)), "the policy forbids it.", self.s.now)
             self.change(ledger=replace(ledger.with_intent(None), refusal=refusal))
@@ -170,7 +178,8 @@ class World:
     @carry_out.register
     def _(self, effect: e.SearchIssued) -> None:
         if effect.intent.spki_sha256 in self.issued:
-            self.change(ledger=effect.ledger.with_leaf(self._leaf(effect.intent)))
+            self.change(ledger=effect.ledger.with_intent(replace(effect.intent, serial="0A")))
+            self._note(uncertain_since=None, searched_at=None)
         else:
             self._note(uncertain_since=self.s.notes.uncertain_since or self.s.now, searched_at=self.s.now)
 
@@ -180,7 +189,7 @@ class World:
 
     @carry_out.register
     def _(self, _effect: e.ReadClaims) -> None:
-        self._claims(lambda known: known)
+        self._claims(lambda _unknown: self.claims)
 
     @carry_out.register
     def _(self, effect: e.SubmitClaim) -> None:
@@ -189,7 +198,7 @@ class World:
             effect.domain,
             ClaimState.PENDING,
             "token",
-            self.s.now + 1440 * 30 * MINUTE,
+            self.s.now + 30 * DAY,
         )
         self._claims(lambda known: (*(k for k in known if k.domain != effect.domain), made))
 
@@ -197,7 +206,7 @@ class World:
     def _(self, effect: e.AssertClaim) -> None:
         self._note(asserted={**self.s.notes.asserted, effect.claim_id: self.s.now})
         if self.proofs_are_set:
-            expiry = self.s.now + 1440 * 200 * MINUTE
+            expiry = self.s.now + 200 * DAY
             self._claims(
                 lambda known: tuple(
                     replace(k, state=ClaimState.VERIFIED, expires_at=expiry) if k.id == effect.claim_id else k
@@ -208,6 +217,10 @@ class World:
     @carry_out.register
     def _(self, effect: e.Publish) -> None:
         secret = a_secret(self.s.order, effect.leaf)
+        if secret.name in self.foreign:
+            self._note(foreign_secret=secret.name, foreign_seen_at=self.s.now)
+            return
+        self._note(foreign_secret=None, foreign_seen_at=None)
         self.change(secrets=(*(other for other in self.s.secrets if other.name != secret.name), secret))
 
     @carry_out.register
