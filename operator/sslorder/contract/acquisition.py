@@ -32,6 +32,7 @@ from sslorder.contract.effects import (
 )
 from sslorder.contract.ledger import Intent, Ledger
 from sslorder.contract.names import closest, lies_under
+from sslorder.contract.news import terms_of
 from sslorder.contract.standing import Standing
 from sslorder.contract.validity import longest_not_after
 
@@ -111,7 +112,7 @@ def basis_of(c: Standing) -> str:
     spec = c.s.order.spec
     parts = (
         c.s.order.metadata.uid,
-        spec.dns_names,
+        sorted(spec.dns_names),
         spec.subject,
         spec.private_key,
         authority and authority.policy,
@@ -178,7 +179,7 @@ def settle_intent(c: Standing) -> Step | None:
 def _send_or_drop(c: Standing, ledger: Ledger, intent: Intent, not_after: datetime) -> Step:
     assert c.s.authority is not None
     assert c.s.authority.policy is not None
-    changed = intent.dns_names != c.s.order.spec.dns_names or intent.not_after > not_after
+    changed = set(intent.dns_names) != set(c.s.order.spec.dns_names) or intent.not_after > not_after
     stale = (
         c.now - intent.recorded_at > STALE_INTENT
         or intent.not_after - c.now < c.s.authority.policy.shortest_validity
@@ -213,6 +214,32 @@ def _prove(c: Standing, claims: tuple[Claim, ...]) -> Step:
     )
 
 
+def _beyond_contract(c: Standing, ledger: Ledger) -> Step | None:
+    """An order that asks for more than was paid is told so and gets nothing; admission cannot see it all."""
+    asked, sold = terms_of(c.s.order.spec), ledger.terms
+    more = sorted(set(asked.dns_names) - set(sold.dns_names))
+    differing = [
+        f"{field} was {before} and is {now}"
+        for field, before, now in (
+            ("product", sold.product, asked.product),
+            ("termYears", sold.term_years, asked.term_years),
+        )
+        if before != now
+    ]
+    if more:
+        differing.append(
+            f"dnsNames has {', '.join(more[:5])}{' and others' if len(more) > 5 else ''} in addition"
+        )
+    if not differing:
+        return None
+    return Step(
+        Reason.PAYMENT_DUE,
+        f"The order asks for something else than was paid: {'; '.join(differing)}. Nothing is bought for it. Put it"
+        f" back, or order the rest under a new purchase order (4.2). Questions: {c.s.provider.contact}.",
+        stalled=True,
+    )
+
+
 def _too_many_reissues(c: Standing, ledger: Ledger) -> bool:
     assert c.s.authority is not None
     since = c.now - CLIENT_REISSUE_WINDOW
@@ -225,6 +252,9 @@ def acquire(c: Standing, ledger: Ledger, *, client_asked: bool = False) -> Step:
     settling = settle_intent(c)
     if settling is not None:
         return settling
+    beyond = _beyond_contract(c, ledger)
+    if beyond is not None:
+        return beyond
     obstacle = first_obstacle(PURCHASE, c.s)
     if obstacle is not None:
         return Step(obstacle.reason, obstacle.message, stalled=True)
@@ -263,7 +293,8 @@ def acquire(c: Standing, ledger: Ledger, *, client_asked: bool = False) -> Step:
         return Step(
             Reason.PAID_TIME_TOO_SHORT,
             f"Paid time ends {c.paid_through:%Y-%m-%d %H:%M} UTC, and the authority issues nothing that"
-            " short. Pay the next period to go on.",
+            f" short. {'Pay the next period to go on.' if c.ends_at is None else 'So does the contract.'}",
+            phase=Phase.PENDING_PAYMENT,
         )
     if authority.claims is None:
         return Step(

@@ -223,11 +223,15 @@ class Ledger:
     def newest(self) -> Leaf | None:
         return max(self.leaves, key=lambda leaf: leaf.number, default=None)
 
+    def newest_sound(self) -> Leaf | None:
+        """The newest leaf that was fit to be published when it came."""
+        sound = (leaf for leaf in self.leaves if leaf.fault is None)
+        return max(sound, key=lambda leaf: leaf.number, default=None)
+
     def serving(self, now: datetime) -> Leaf | None:
-        """The leaf to publish: the newest one that serves."""
-        return max(
-            (leaf for leaf in self.leaves if leaf.serves(now)), key=lambda leaf: leaf.number, default=None
-        )
+        """The leaf to publish: the newest sound one, while it serves. Its predecessors' keys are gone."""
+        leaf = self.newest_sound()
+        return leaf if leaf is not None and leaf.serves(now) else None
 
     def keys_needed(self, now: datetime) -> frozenset[int]:
         """Numbers of the leaves whose keys are still of use; all others are destroyed at the next write."""

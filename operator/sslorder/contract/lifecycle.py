@@ -39,9 +39,11 @@ TRANSITIONS = (
     ),
     Transition(P.PENDING_VALIDATION, P.ISSUING, "every name is proved", "3.1"),
     Transition(P.PENDING_VALIDATION, P.ACTIVE, "every name is proved and the leaf came at once", "3.1"),
-    Transition(P.PENDING_VALIDATION, P.PENDING_PAYMENT, "the payment was reversed", "7.2"),
+    Transition(
+        P.PENDING_VALIDATION, P.PENDING_PAYMENT, "paid time ended, or the payment was reversed", "7.2"
+    ),
     Transition(P.ISSUING, P.PENDING_VALIDATION, "a proof ran out before the purchase", "3.1"),
-    Transition(P.ISSUING, P.PENDING_PAYMENT, "the payment was reversed", "7.2"),
+    Transition(P.ISSUING, P.PENDING_PAYMENT, "paid time ended, or the payment was reversed", "7.2"),
     Transition(P.ISSUING, P.ACTIVE, "the leaf is published", "4.2"),
     Transition(P.ACTIVE, P.ISSUING, "the leaf ran out inside paid time, or another is needed", "5.5a"),
     Transition(P.ACTIVE, P.PENDING_VALIDATION, "the leaf ran out and names are not proved", "5.5a"),
@@ -71,6 +73,8 @@ TRANSITIONS = (
             P.ACTIVE,
             P.REVOKING,
             P.REVOKED,
+            P.EXPIRED,
+            P.REJECTED,
         )
     ),
     *(
@@ -82,6 +86,7 @@ TRANSITIONS = (
             P.ISSUING,
             P.ACTIVE,
             P.REVOKED,
+            P.REJECTED,
         )
     ),
     *(
@@ -112,6 +117,7 @@ TRANSITIONS = (
             P.SUSPENDED,
             P.REVOKING,
             P.REVOKED,
+            P.REJECTED,
         )
     ),
     *(

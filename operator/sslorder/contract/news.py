@@ -189,7 +189,7 @@ def _with_revocations(ledger: Ledger, s: Snapshot) -> Ledger:
             number = order.leaf or (served and served.number)
             ledger = _revoke(ledger, ledger.leaf(number) if number else None, wish, s.now)
     for measure in ledger.measures:
-        if measure.revoke and measure.in_force(s.now) and (serving := ledger.serving(s.now)) is not None:
+        if measure.revoke and measure.in_force(s.now):
             wish = _revocation(
                 measure.circumstance or Circumstance.CLIENT_ENDS,
                 product,
@@ -198,7 +198,8 @@ def _with_revocations(ledger: Ledger, s: Snapshot) -> Ledger:
                 by_client=False,
                 allow_privilege_withdrawn=allowed,
             )
-            ledger = _revoke(ledger, serving, wish, s.now)
+            for leaf in ledger.leaves:
+                ledger = _revoke(ledger, leaf, wish, s.now)
     return ledger
 
 

@@ -242,11 +242,13 @@ def _without_a_leaf(c: Standing) -> Verdict | None:
 
 
 def _successor(c: Standing, leaf: Leaf) -> Step | None:
-    """The step towards the next leaf while one is served, or None when none is due."""
+    """The step towards the next leaf while one is served, or None when none is due or may be."""
     ledger, authority = c.ledger, c.s.authority
     assert ledger is not None
+    if c.measure(MeasureKind.REJECTION) is not None:
+        return None
     replaced = leaf.revocation is not None
-    shrunk = leaf.dns_names != c.s.order.spec.dns_names
+    shrunk = set(leaf.dns_names) != set(c.s.order.spec.dns_names)
     asked = c.reissue_asked or shrunk
     if not (ledger.intent or replaced or asked or c.now >= c.reissue_at(leaf)):
         return None
@@ -306,8 +308,8 @@ PRECEDENCE: tuple[Rule, ...] = (
     _terminated,
     _revocation_under_way,
     _suspended,
-    _rejected,
     _ended,
+    _rejected,
     _not_accepted,
     _unpaid,
     _revoked,
@@ -336,22 +338,20 @@ def _revocations(c: Standing, verdict: Verdict) -> tuple[Effect, ...]:
     """Revocations owed to the authority now; where a successor comes first, not before it is served."""
     if c.ledger is None or c.waiting or any(isinstance(effect, Publish) for effect in verdict.effects):
         return ()
+    served = verdict.publishes or verdict.retains
     return tuple(
         Revoke(c.ledger, leaf.number, leaf.revocation.reason, leaf.revocation.compromised_at)
         for leaf in c.ledger.leaves
         if leaf.revocation is not None
         and leaf.revocation.confirmed_at is None
         and leaf.not_after > c.now
-        and (leaf.number != (verdict.publishes.number if verdict.publishes else None))
+        and (served is None or leaf.number != served.number)
     )
 
 
-def _duties(c: Standing, verdict: Verdict) -> tuple[Effect, ...]:
+def _duties(c: Standing, verdict: Verdict, settling: Step | None) -> tuple[Effect, ...]:
     owed = (*_withdrawals(c, verdict), *_revocations(c, verdict)) or verdict.effects
-    if owed:
-        return owed
-    step = settle_intent(c)
-    return step.effects if step else ()
+    return owed or (settling.effects if settling else ())
 
 
 def plan(s: Snapshot) -> Plan:
@@ -361,6 +361,7 @@ def plan(s: Snapshot) -> Plan:
         ledger = news.open_ledger(s.order, s)
     c = Standing(s, ledger)
     verdict = next(verdict for rule in PRECEDENCE if (verdict := rule(c)) is not None)
+    settling = settle_intent(c) if verdict.holds_contract else None
     if not verdict.holds_contract:
         effects = _withdrawals(c, verdict)
     elif (
@@ -370,6 +371,7 @@ def plan(s: Snapshot) -> Plan:
     ):
         effects = (RecordLedger(ledger),)
     else:
-        effects = _duties(c, verdict)
-    moments = [moment for moment in (*c.moments(), verdict.wake_at) if moment is not None and moment > s.now]
-    return Plan(effects, projection.project(c, verdict), min(moments, default=None))
+        effects = _duties(c, verdict, settling)
+    moments = (*c.moments(), verdict.wake_at, settling.wake_at if settling else None)
+    to_come = [moment for moment in moments if moment is not None and moment > s.now]
+    return Plan(effects, projection.project(c, verdict), min(to_come, default=None))

@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from sslorder.contract import calendar, news, payments
+from sslorder.contract.authority import Claim
 from sslorder.contract.ledger import Leaf, Ledger, Measure, MeasureKind, Terms
+from sslorder.contract.names import lies_under
 from sslorder.contract.snapshot import Snapshot, Trouble
 from sslorder.contract.validity import reissue_at
 
@@ -95,10 +97,7 @@ class Standing:
     @cached_property
     def last_sound(self) -> Leaf | None:
         """The newest leaf that was fit to be published when it came."""
-        leaves = self.ledger.leaves if self.ledger else ()
-        return max(
-            (leaf for leaf in leaves if leaf.fault is None), key=lambda leaf: leaf.number, default=None
-        )
+        return self.ledger.newest_sound() if self.ledger else None
 
     @cached_property
     def reissue_asked(self) -> bool:
@@ -123,6 +122,12 @@ class Standing:
         """Whether a purchase may have been made of which the outcome is not known."""
         intent = self.ledger.intent if self.ledger else None
         return intent is not None and intent.serial is None and intent.spki_sha256 != self.s.notes.in_hand
+
+    @property
+    def proofs(self) -> tuple[Claim, ...]:
+        """The domain claims that the order's names lie under, as far as they are known."""
+        claims, names = self.s.authority.claims if self.s.authority else None, self.s.order.spec.dns_names
+        return tuple(k for k in claims or () if any(lies_under(name, k.domain) for name in names))
 
     def moments(self) -> tuple[datetime, ...]:
         """The moments at which something changes by time alone."""
@@ -150,6 +155,7 @@ class Standing:
                         self.reissue_at(leaf) if leaf.revocation is None else leaf.revocation.serves_until,
                     )
                 ),
+                *(claim.expires_at for claim in self.proofs),
                 self.waiting.retry_at if self.waiting else None,
                 self.s.order.spec.reissue.requested_at if self.s.order.spec.reissue else None,
             )

@@ -131,6 +131,9 @@ class Cache:
         """The orders, live or gone, whose mark some Secret bears."""
         return {Key(SSLCertificateOrder, *place) for place, names in self._secrets_by_order.items() if names}
 
+    def secret_places(self) -> set[tuple[str, str]]:
+        return set(self._secrets)
+
     def secret(self, namespace: str, name: str) -> SecretView | None:
         return self._secrets.get((namespace, name))
 

@@ -9,31 +9,13 @@ Rules:
 - Dossiers are not watched: the operator is their only writer.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import kopf
 
-from sslorder.api.account import SSLAccount
-from sslorder.api.action import SSLContractAction
-from sslorder.api.authority import SSLAuthority
 from sslorder.api.common import GROUP, VERSION, KubernetesObject
-from sslorder.api.order import SSLCertificateOrder
-from sslorder.api.payment import SSLPayment
-from sslorder.cluster import objects, secrets
 from sslorder.contract.secret import ORDER_UID
-from sslorder.engine.cache import Cache, Key
-from sslorder.engine.queue import Urgency
-
-KINDS: tuple[type[KubernetesObject], ...] = (
-    SSLAccount,
-    SSLAuthority,
-    SSLPayment,
-    SSLContractAction,
-    SSLCertificateOrder,
-)
-
-Enqueue = Callable[[set[Key], Urgency], None]
+from sslorder.service.operator import KINDS, Operator
 
 
 def settings() -> kopf.OperatorSettings:
@@ -52,8 +34,8 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-def registry(cache: Cache, enqueue: Enqueue) -> kopf.OperatorRegistry:
-    """The handlers, bound to a cache. `enqueue` is told of the work that each event calls for."""
+def registry(operator: Operator) -> kopf.OperatorRegistry:
+    """The handlers, bound to the operator that hears of what they see."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
@@ -63,35 +45,17 @@ def registry(cache: Cache, enqueue: Enqueue) -> kopf.OperatorRegistry:
     def watch(kind: type[KubernetesObject]) -> None:
         @kopf.on.event(GROUP, VERSION, kind.KIND.plural, registry=handlers, id=f"watch-{kind.KIND.plural}")
         async def changed(event: kopf.RawEvent, **_: Any) -> None:
-            raw = event["object"]
-            metadata = raw["metadata"]
-            if event["type"] == "DELETED":
-                work = cache.drop(kind, metadata.get("namespace", ""), metadata["name"], metadata["uid"])
-            else:
-                thing = objects.read(kind, raw)
-                work = cache.put(thing) if thing is not None else set()
-            enqueue(work, Urgency.RESYNC if event["type"] is None else Urgency.CHANGE)
+            operator.hear(kind, event["type"], event["object"])
 
     for kind in KINDS:
         watch(kind)
 
     @kopf.on.event("", "v1", "namespaces", registry=handlers)
     async def namespace_changed(event: kopf.RawEvent, **_: Any) -> None:
-        metadata = event["object"]["metadata"]
-        if event["type"] == "DELETED":
-            enqueue(cache.drop_namespace(metadata["name"]), Urgency.CHANGE)
-        else:
-            enqueue(cache.put_namespace(metadata["name"], metadata["uid"]), Urgency.CHANGE)
+        operator.hear_namespace(event["type"], event["object"])
 
     @kopf.on.event("", "v1", "secrets", registry=handlers)
     async def secret_changed(event: kopf.RawEvent, **_: Any) -> None:
-        raw = event["object"]
-        metadata = raw["metadata"]
-        if event["type"] == "DELETED":
-            enqueue(
-                cache.drop_secret(metadata["namespace"], metadata["name"], metadata["uid"]), Urgency.CHANGE
-            )
-        else:
-            enqueue(cache.put_secret(secrets.view(raw)), Urgency.CHANGE)
+        operator.hear_secret(event["type"], event["object"])
 
     return handlers
