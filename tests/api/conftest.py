@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException, CustomObjectsApi
 from kubernetes.config import new_client_from_config
+
 from sslorder.api.common import GROUP, VERSION, KubernetesObject, Scope
 from sslorder.api.crd import KINDS
-
 from tests.api.manifests import Manifest
 from tests.controlplane.cluster import Cluster
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from sslorder.api.common import GROUP, KubernetesObject
 from sslorder.api.crd import KINDS, definition, outdated
 from sslorder.api.phases import Phase
 from sslorder.api.schema import VALIDATIONS
-
 from tests.api.conftest import CRDS
 from tests.api.test_admission import REFUSALS
 from tests.api.test_edits import REFUSED_EDITS

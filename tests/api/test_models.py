@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from pydantic import ValidationError
+
 from sslorder.api.account import SSLAccount
 from sslorder.api.action import SSLContractAction, TargetKind
 from sslorder.api.authority import DEFAULT_ANNOTATION, SSLAuthority
@@ -19,7 +20,6 @@ from sslorder.api.order import (
 from sslorder.api.payment import SSLPayment
 from sslorder.api.phases import Phase
 from sslorder.api.schema import format_duration, format_moment, parse_duration
-
 from tests.api.manifests import (
     ABSENT,
     ACCOUNT,

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from sslorder.authority.credentials import Credentials
 from sslorder.authority.globalsign import GlobalSign, connect
 from sslorder.authority.transport import Limits
 from sslorder.engine.ports import IssuanceRequest
-
 from tests.authority.pki import Pki
 from tests.authority.server import ScriptedServer, answer
 

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from sslorder.api.common import Subject
 from sslorder.authority.composition import ContradictsPolicyError, RequestRules
 from sslorder.engine.ports import IssuanceRequest
-
 from tests.authority.conftest import NOW, POLICY
 
 FIXED = {"static": True, "list": ["x"], "mincount": 1, "maxcount": 1}

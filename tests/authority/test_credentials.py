@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+
 from sslorder.authority.credentials import Credentials, parse
 from sslorder.engine.ports import Unauthorised
-
 from tests.authority.conftest import encoded
 from tests.authority.pki import Pki, pem
 

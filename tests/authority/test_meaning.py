@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+
 from sslorder.authority.globalsign import GlobalSign
 from sslorder.engine.ports import (
     Authority,
@@ -21,7 +22,6 @@ from sslorder.engine.ports import (
     TryAgain,
     Unauthorised,
 )
-
 from tests.authority.conftest import NOW, QUICK, Client
 from tests.authority.pki import Pki
 from tests.authority.server import TOKEN, Reply, Request, ScriptedServer, answer

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from sslorder.authority.credentials import parse
 from sslorder.authority.globalsign import GlobalSign, connect
 from sslorder.contract.authority import ClaimState
@@ -18,7 +19,6 @@ from sslorder.engine.ports import (
     TryAgain,
     Unauthorised,
 )
-
 from tests.authority.conftest import QUICK, encoded
 from tests.authority.waiting import run
 from tests.harness.dns import DnsServer

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from sslorder.authority.credentials import Credentials
 from sslorder.authority.globalsign import GlobalSign, connect
 from sslorder.authority.pace import Pace
@@ -23,7 +24,6 @@ from sslorder.engine.ports import (
     TryAgain,
     Unauthorised,
 )
-
 from tests.authority.conftest import NOW, QUICK, Client, FixedClock
 from tests.authority.pki import Pki
 from tests.authority.server import TOKEN, Reply, Request, ScriptedServer, answer

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
 from sslorder.cluster.client import (
     AlreadyExists,
     Conflict,
@@ -23,7 +24,6 @@ from sslorder.cluster.client import (
     Resource,
     Unavailable,
 )
-
 from tests.controlplane import ControlPlane
 
 NAMESPACE = "default"

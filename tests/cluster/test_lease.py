@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
 from sslorder.cluster.client import Forbidden, KubeClient
 from sslorder.cluster.lease import LEASES, LeaseElector, LeaseTiming
-
 from tests.controlplane import ControlPlane
 
 pytestmark = pytest.mark.cluster

@@ -20,7 +20,6 @@ from sslorder.contract.ledger import Intent, Leaf, Ledger, Refusal
 from sslorder.contract.plan import Plan, plan
 from sslorder.contract.snapshot import Notes, Snapshot, Trouble
 from sslorder.contract.standing import Standing
-
 from tests.contract.build import DAY, MINUTE, PROVED, a_leaf, a_secret
 
 MOST_STEPS = 20

@@ -1,6 +1,7 @@
 """Which reason the authority is given, for each circumstance in the contract's words."""
 
 import pytest
+
 from sslorder.api.common import Product
 from sslorder.api.revocation import Circumstance
 from sslorder.contract.circumstances import RevocationReason, reason

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+
 from sslorder.api.action import Article
 from sslorder.api.phases import Phase
 from sslorder.contract.lifecycle import TRANSITIONS, transition

@@ -1,6 +1,7 @@
 """Relations between names."""
 
 import pytest
+
 from sslorder.contract.names import closest, lies_under
 
 

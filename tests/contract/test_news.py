@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+
 from sslorder.api.action import SSLContractAction
 from sslorder.api.revocation import Circumstance
 from sslorder.contract import calendar, news
 from sslorder.contract.circumstances import RevocationReason
 from sslorder.contract.ledger import Ledger, MeasureKind, Notice, Revocation
 from sslorder.contract.snapshot import Snapshot
-
 from tests.contract.build import (
     DAY,
     HOUR,

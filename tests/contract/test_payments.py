@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+
 from sslorder.api.payment import PaymentState, SSLPayment
 from sslorder.contract import payments
 from sslorder.contract.ledger import AppliedPayment, Terms
 from sslorder.contract.news import terms_of
-
 from tests.contract.build import DAY, NOW, SECOND, YEAR_END, a_payment, an_order, covers
 
 WAITING, APPLIED, SHORT, DUPLICATE, REVERSED = PaymentState

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sslorder.api.conditions import ConditionType, Reason
 from sslorder.api.order import OrderStatus
 from sslorder.api.phases import Phase
@@ -15,7 +16,6 @@ from sslorder.contract.ledger import MeasureKind
 from sslorder.contract.lifecycle import transition
 from sslorder.contract.plan import Plan, plan
 from sslorder.contract.snapshot import Snapshot
-
 from tests.contract.build import (
     DAY,
     HOUR,
@@ -57,8 +57,9 @@ def reverse(world: World) -> None:
 
 
 def prune(world: World) -> None:
-    """Somebody deletes the provider's records: nothing that was recorded is undone."""
-    world.change(payments=(), actions=())
+    """Somebody deletes the provider's records. Before a payment they are all that there is."""
+    if world.s.ledger is not None:
+        world.change(payments=(), actions=())
 
 
 def act(kind: str, **spec: object) -> Happening:

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from sslorder.contract.authority import Policy
 from sslorder.contract.validity import allowance, longest_not_after, reissue_at
-
 from tests.contract.build import DAY, HOUR, MINUTE, NOW, SECOND
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)

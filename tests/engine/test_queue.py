@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
+
 from sslorder.engine.queue import LONGEST_NAP, Backoff, Urgency, WorkQueue
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from sslorder.sandbox import command
 
+from sslorder.sandbox import command
 from tests.harness.sandbox import Sandbox
 from tests.sandbox.client import Client
 from tests.sandbox.conftest import OpenAccount
