@@ -70,6 +70,10 @@ class DossierSecrets:
         items, _ = await self._client.list(SECRETS, self._namespace, f"{LABEL}=true")
         return [dossier for raw in items if (dossier := _read(raw)) is not None]
 
+    async def read(self, digest: str) -> Dossier | None:
+        raw = await self._client.get(SECRETS, self._namespace, secret_name(digest))
+        return self._noted(raw) if raw is not None else None
+
     async def create(self, ledger: Ledger, keys: Mapping[int, bytes]) -> Dossier:
         digest = ledger.key.digest
         body = {

@@ -210,7 +210,8 @@ class Actor:
     ) -> Dossier:
         """Write the ledger: create the dossier where there is none. Keys that it no longer needs are
         destroyed in the same write."""
-        dossier = self._dossier(s)
+        dossier, digest = self._dossier(s), ledger.key.digest
+        self._w.book.in_doubt.add(digest)
         if dossier is None:
             written = await self._w.dossiers.create(ledger, keys or {})
         else:
@@ -226,6 +227,7 @@ class Actor:
                 destroy=frozenset(known - ledger.keys_needed(now) - set(keys or ())),
             )
         self._w.book.put(written)
+        self._w.book.in_doubt.discard(digest)
         return written
 
     # Buying

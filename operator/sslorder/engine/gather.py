@@ -16,10 +16,15 @@ from sslorder.engine.ports import Dossier
 
 
 class Book:
-    """Every dossier, in memory. The operator is their only writer, so what it last wrote is what there is."""
+    """Every dossier, in memory. The operator is their only writer, so what it last wrote is what there is.
+
+    After a write that failed, or whose answer was lost, nobody knows what there is: that dossier is in doubt
+    until it is read again, and no plan is made of it.
+    """
 
     def __init__(self) -> None:
         self._dossiers: dict[str, Dossier] = {}
+        self.in_doubt: set[str] = set()
         self._by_holder: dict[tuple[str, str], set[str]] = defaultdict(set)
 
     def load(self, dossiers: Iterable[Dossier]) -> None:

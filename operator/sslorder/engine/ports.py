@@ -222,6 +222,10 @@ class Dossiers(Protocol):
         """Every dossier. One that cannot be read is reported and left out; its contract is not served."""
         ...
 
+    async def read(self, digest: str) -> Dossier | None:
+        """One dossier, live."""
+        ...
+
     async def create(self, ledger: Ledger, keys: Mapping[int, bytes]) -> Dossier:
         """Open a dossier: the lock on its contract. `Stale` when there is one already."""
         ...

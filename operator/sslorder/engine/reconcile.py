@@ -29,6 +29,7 @@ from sslorder.contract.snapshot import Provider, Snapshot
 from sslorder.engine.act import Actor, FreshLook, World
 from sslorder.engine.cache import Key, key_of
 from sslorder.engine.gather import account_of, gather
+from sslorder.engine.ports import Stale
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,14 @@ class Reconciler:
         """Write a status if it says something else than the one that stands."""
         if _said(before) == _said(after):
             return thing
-        written = await self._w.cluster.write_status(thing, after)
+        try:
+            written = await self._w.cluster.write_status(thing, after)
+        except Stale:
+            metadata = thing.metadata
+            fresh = await self._w.cluster.read(type(thing), metadata.namespace, metadata.name)
+            if fresh is not None:
+                self._w.cache.put(fresh)
+            raise
         self._w.cache.put(written)
         return written
 
@@ -116,6 +124,9 @@ class Reconciler:
             if self._w.cache.namespace_uid(key.namespace) is None:
                 return None  # its namespace is not known yet, and comes with its own event
             snapshot = self._snapshot(order)
+            if snapshot.contract_hash in self._w.book.in_doubt:
+                await self._read_again(snapshot.contract_hash)
+                continue
             decided = plan(snapshot)
             if not decided.effects:
                 await self._tell(order, decided)
@@ -129,6 +140,13 @@ class Reconciler:
         raise EndlessPlan(
             f"{key}: still {type(effect).__name__} after {MOST_STEPS} steps. Please report this."
         )
+
+    async def _read_again(self, digest: str) -> None:
+        """Learn what a write to a dossier did that failed, or whose answer was lost."""
+        dossier = await self._w.dossiers.read(digest)
+        if dossier is not None:
+            self._w.book.put(dossier)
+        self._w.book.in_doubt.discard(digest)
 
     def _records_of(self, order: SSLCertificateOrder) -> set[Key]:
         """The payments and actions whose status follows from the order's dossier."""
