@@ -1,8 +1,7 @@
-"""The real API server with the kinds installed, and a client that tells what it refuses."""
+"""A client of the real API server that tells what it refuses."""
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from sslorder.api.crd import KINDS
 from tests.api.manifests import Manifest
 from tests.controlplane.cluster import Cluster
 
-CRDS = Path(__file__).parents[2] / "crds"
 NAMESPACE = "default"
 
 _MODELS: dict[str, type[KubernetesObject]] = {model.KIND.name: model for model in KINDS}
@@ -74,16 +72,9 @@ class Admission:
 
 
 @pytest.fixture(scope="session")
-def kinds(plane: Cluster) -> Cluster:
-    """The cluster, serving the five kinds."""
-    plane.install(CRDS)
-    return plane
-
-
-@pytest.fixture(scope="session")
-def admission(kinds: Cluster) -> Iterator[Admission]:
+def admission(plane: Cluster) -> Iterator[Admission]:
     """The administrator's view: what is refused is refused by the kinds themselves."""
-    with new_client_from_config(config_file=str(kinds.kubeconfig)) as client:
+    with new_client_from_config(config_file=str(plane.kubeconfig)) as client:
         admission = Admission(CustomObjectsApi(client))
         yield admission
         admission.tidy()

@@ -9,9 +9,9 @@ from sslorder.api.common import GROUP, KubernetesObject
 from sslorder.api.crd import KINDS, definition, outdated
 from sslorder.api.phases import Phase
 from sslorder.api.schema import VALIDATIONS
-from tests.api.conftest import CRDS
 from tests.api.test_admission import REFUSALS
 from tests.api.test_edits import REFUSED_EDITS
+from tests.conftest import CRDS
 from tests.controlplane.cluster import Cluster
 from tests.controlplane.waiting import wait_until
 
@@ -86,9 +86,9 @@ def test_every_rule_on_edits_is_seen_refusing_one() -> None:
 @pytest.mark.cluster
 @pytest.mark.parametrize("model", KINDS, ids=lambda model: model.KIND.name)
 @pytest.mark.parametrize("part", ["spec", "status"])
-def test_kubectl_explains_every_field(model: type[KubernetesObject], part: str, kinds: Cluster) -> None:
+def test_kubectl_explains_every_field(model: type[KubernetesObject], part: str, plane: Cluster) -> None:
     resource = f"{model.KIND.plural}.{GROUP}"
-    wait_until(lambda: kinds.accepts("explain", resource), f"{resource} to be explained")
-    explained = " ".join(kinds.kubectl("explain", f"{resource}.{part}").split())
+    wait_until(lambda: plane.accepts("explain", resource), f"{resource} to be explained")
+    explained = " ".join(plane.kubectl("explain", f"{resource}.{part}").split())
     for field in SCHEMAS[model.KIND.name]["properties"][part]["properties"].values():
         assert " ".join(field["description"].split()) in explained

@@ -1,8 +1,9 @@
-"""A small synchronous client for tests and the demo: what it reads is what the API server has at that moment."""
+"""A small synchronous client for tests and demo: what it reads is what the API server has at that moment."""
 
 import base64
+import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -57,6 +58,12 @@ class Kube:
     def call(self, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
         """One request; the caller judges the status."""
         return self._session.request(method, self.server + path, json=body, headers=headers, timeout=BOUND)
+
+    def stream(self, path: str) -> Iterator[Manifest]:
+        """The events of a watch."""
+        with self._session.get(self.server + path, stream=True, timeout=BOUND) as response:
+            for line in response.iter_lines(chunk_size=1):
+                yield json.loads(line)
 
     def get(
         self, kind: type[KubernetesObject] | Resource, name: str, namespace: str | None = None
