@@ -193,7 +193,9 @@ def check(world: World, before: Phase | None, settled: Plan) -> None:
     assert phase is not None
     assert before in (None, phase) or transition(before, phase), f"{before} -> {phase} is not in the table"
     again = plan(s)
-    assert again == settled, "the status changes by being written"
+    assert again == replace(settled, reminders=()), (
+        "the status changes by being written, or a reminder is told twice"
+    )
     conditions = {condition.type: condition for condition in status.conditions}
     assert not {ConditionType.RECONCILING, ConditionType.STALLED} <= conditions.keys()
     ready = conditions.get(ConditionType.READY)

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     ISSUANCE_UNCERTAIN = "IssuanceUncertain"
     CERTIFICATE_UNUSABLE = "CertificateUnusable"
     PAID_TIME_TOO_SHORT = "PaidTimeTooShort"
+    ABANDONED = "Abandoned"
     # The authority.
     AUTHORITY_READY = "AuthorityReady"
     ACCEPTED = "Accepted"

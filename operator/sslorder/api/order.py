@@ -360,6 +360,8 @@ class OrderStatus(Projection):
     """The leaf that was revoked last."""
     validation: Annotated[tuple[NameValidation, ...], Field(max_length=MAX_NAMES), BY_NAME] = ()
     """Proofs of the names."""
+    reminders: Annotated[tuple[ShortText, ...], Field(max_length=8), SET] = ()
+    """Warnings ahead of time that were given as events: of what, for which period or leaf."""
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=20)] = ()
     """The last transitions, the oldest first."""
 

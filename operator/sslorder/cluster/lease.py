@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 
 from sslorder.cluster.client import Json, KubeClient, KubeError, Resource
 from sslorder.engine.ports import Clock
@@ -35,7 +35,10 @@ class LeaseTiming:
 
 
 class LeaseElector:
-    """A candidate for one Lease. `identity` must be of this process alone (a restarted one is another)."""
+    """A candidate for one Lease. `identity` must be of this process alone (a restarted one is another).
+
+    `former_renewal` is when the holder before this one last renewed, by its own clock.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class LeaseElector:
         self._written: Json | None = None  # as last written by us and not contradicted since
         self._seen: tuple[str, float] = ("", 0.0)  # another's resourceVersion, and when it was first seen
         self._renewed_at = -math.inf
+        self.former_renewal: datetime | None = None
 
     def is_valid(self) -> bool:
         """Whether the Lease is ours, and nobody can have taken it over."""
@@ -134,6 +138,8 @@ class LeaseElector:
             return await self._client.create(LEASES, {"metadata": metadata, "spec": spec})
         former = lease["spec"]
         if former.get("holderIdentity") != self._identity:
+            renewed = former.get("renewTime")
+            self.former_renewal = datetime.fromisoformat(renewed) if renewed else None
             spec |= {"acquireTime": now, "leaseTransitions": former.get("leaseTransitions", 0) + 1}
         return await self._client.replace(LEASES, lease | {"spec": former | spec})
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from sslorder.api.common import Product, Subject
 from sslorder.api.conditions import Reason
-from sslorder.contract.calendar import local_date
 from sslorder.contract.names import closest
-from sslorder.contract.snapshot import Edition, Snapshot
+from sslorder.contract.snapshot import Snapshot, edition_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +72,10 @@ def _purchase_order_is_free(s: Snapshot) -> Obstacle | None:
     )
 
 
-def _in_force(editions: Iterable[Edition], s: Snapshot) -> Edition:
-    arrived = local_date(s.order.metadata.creation_timestamp)
-    begun = [edition for edition in editions if edition.valid_from <= arrived]
-    return max(begun, key=lambda edition: edition.valid_from)
-
-
 def _terms_are_in_force(s: Snapshot) -> Obstacle | None:
     accepted = s.order.spec.accepted_terms
-    ours, theirs = _in_force(s.provider.conditions, s), _in_force(s.provider.authority_terms, s)
+    arrived = s.order.metadata.creation_timestamp
+    ours, theirs = edition_at(s.provider.conditions, arrived), edition_at(s.provider.authority_terms, arrived)
     for field, said, edition, whose in (
         ("conditions", accepted.conditions, ours, f"{s.provider.name}'s conditions"),
         ("authority", accepted.authority, theirs, "the authority's terms"),

@@ -234,7 +234,8 @@ def _beyond_contract(c: Standing, ledger: Ledger) -> Step | None:
         return None
     return Step(
         Reason.PAYMENT_DUE,
-        f"The order asks for something else than was paid: {'; '.join(differing)}. Nothing is bought for it. Put it"
+        f"The order asks for something else than was paid: {'; '.join(differing)}. Nothing is bought for it."
+        " Put it"
         f" back, or order the rest under a new purchase order (4.2). Questions: {c.s.provider.contact}.",
         stalled=True,
     )
@@ -260,8 +261,16 @@ def acquire(c: Standing, ledger: Ledger, *, client_asked: bool = False) -> Step:
         return Step(obstacle.reason, obstacle.message, stalled=True)
     authority = c.s.authority
     assert authority is not None
+    if ledger.abandoned_by is not None:
+        return Step(
+            Reason.ABANDONED,
+            f"{c.s.provider.name} decided that nothing more is bought for this contract"
+            f" ({ledger.abandoned_by}). Ask"
+            f" {c.s.provider.contact}: another Resolve (buyAgain) goes on.",
+            stalled=True,
+        )
     faulty = ledger.newest()
-    if faulty is not None and faulty.fault is not None:
+    if faulty is not None and faulty.fault is not None and faulty.serial not in ledger.acknowledged:
         return Step(
             Reason.CERTIFICATE_UNUSABLE,
             f"The authority issued certificate {faulty.serial} for leaf {faulty.number}, but it must not be"

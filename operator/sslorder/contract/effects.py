@@ -102,6 +102,15 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckStatus:
+    """Ask the authority whether a leaf is still good, before it is published again, and record what it
+    says."""
+
+    ledger: Ledger
+    leaf: int
+
+
+@dataclass(frozen=True, slots=True)
 class Withdraw:
     """Take a published Secret away."""
 
@@ -133,6 +142,7 @@ Effect = (
     | SubmitClaim
     | AssertClaim
     | Publish
+    | CheckStatus
     | Withdraw
     | Revoke
 )

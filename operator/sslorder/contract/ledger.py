@@ -104,10 +104,13 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A leaf's revocation: asked with the circumstance, confirmed by the authority."""
+    """A leaf's revocation: asked with the circumstance, confirmed by the authority.
 
-    circumstance: Circumstance
-    reason: RevocationReason
+    One by the authority of its own accord has neither circumstance nor reason, and is confirmed at once.
+    """
+
+    circumstance: Circumstance | None
+    reason: RevocationReason | None
     by_client: bool
     asked_at: datetime
     source: str
@@ -167,6 +170,7 @@ class Leaf:
     client_asked: bool = False
     fault: str | None = None
     revocation: Revocation | None = None
+    checked_at: datetime | None = None
 
     def serves(self, now: datetime) -> bool:
         """Whether this leaf may be in anyone's hands: sound, not revoked, not run out (5.5a)."""
@@ -186,6 +190,15 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodTerms:
+    """The version of the provider's conditions that governs a period: the one in force when it began
+    (7.4)."""
+
+    period: int
+    conditions: str
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """An `SSLContractAction` that was carried out on this contract, so that it is not carried out twice."""
 
@@ -196,7 +209,11 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Everything that is known of one contract since its first payment."""
+    """Everything that is known of one contract since its first payment.
+
+    `acknowledged` are serial numbers about which a person decided (Resolve): faulty ones, and ones that the
+    dossier lost. `abandoned_by` names the Resolve by which nothing more is bought.
+    """
 
     key: ContractKey
     holder: Holder
@@ -211,6 +228,9 @@ class Ledger:
     refusal: Refusal | None = None
     leaves: tuple[Leaf, ...] = ()
     carried: tuple[Carried, ...] = ()
+    periods: tuple[PeriodTerms, ...] = ()
+    acknowledged: tuple[str, ...] = ()
+    abandoned_by: str | None = None
 
     @property
     def next_leaf(self) -> int:

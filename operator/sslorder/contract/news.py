@@ -27,10 +27,12 @@ from sslorder.contract.ledger import (
     Measure,
     MeasureKind,
     Notice,
+    PeriodTerms,
     Revocation,
     Terms,
 )
-from sslorder.contract.snapshot import Snapshot
+from sslorder.contract.resolution import is_behind, reopening, resolve, unknown_serials
+from sslorder.contract.snapshot import Snapshot, edition_at
 
 _MEASURES = {
     Action.SUSPEND: MeasureKind.SUSPENSION,
@@ -59,6 +61,66 @@ def terms_of(spec: OrderSpec) -> Terms:
         spec.accepted_terms.conditions,
         spec.accepted_terms.authority,
     )
+
+
+def arrival_of(order: SSLCertificateOrder, actions: Iterable[SSLContractAction]) -> datetime:
+    """When the contract started (7.1): the order's arrival, or that of the paper order that the provider
+    recorded."""
+    on_paper = [
+        action.spec.received_at
+        for action in actions
+        if action.spec.action is Action.ARRIVAL and action.spec.received_at is not None
+    ]
+    return min(on_paper, default=order.metadata.creation_timestamp)
+
+
+def _with_arrival(ledger: Ledger, s: Snapshot) -> Ledger:
+    """An arrival on paper counts only until something was bought: dates that leaves rest on stay as they
+    are."""
+    on_paper = any(action.spec.action is Action.ARRIVAL for action in s.actions)
+    if ledger.leaves or ledger.intent or not on_paper:
+        return ledger
+    return replace(ledger, arrival=arrival_of(s.order, s.actions))
+
+
+def _with_period_terms(ledger: Ledger, s: Snapshot) -> Ledger:
+    """Record the conditions of each period as it begins: those then in force (7.4); for the first, those
+    accepted."""
+    recorded = {entry.period for entry in ledger.periods}
+    current = calendar.period_at(ledger.arrival, ledger.terms.term_years, s.now)
+    fresh = tuple(
+        PeriodTerms(number, _conditions_of(ledger, s, number))
+        for number in range(1, current + 1)
+        if number not in recorded
+    )
+    return replace(ledger, periods=ledger.periods + fresh) if fresh else ledger
+
+
+def _conditions_of(ledger: Ledger, s: Snapshot, number: int) -> str:
+    if number == 1:
+        return ledger.terms.conditions
+    begins = calendar.period_start(ledger.arrival, ledger.terms.term_years, number)
+    return edition_at(s.provider.conditions, begins).version
+
+
+def _without_lost_names(ledger: Ledger, s: Snapshot) -> Ledger:
+    """A leaf that names what the order has given up is revoked once its successor is recorded (5.5a)."""
+    newest = ledger.serving(s.now)
+    if newest is None:
+        return ledger
+    for leaf in ledger.leaves:
+        lost = set(leaf.dns_names) - set(s.order.spec.dns_names)
+        if lost and leaf.number < newest.number and not set(newest.dns_names) - set(s.order.spec.dns_names):
+            wish = _revocation(
+                Circumstance.DOMAIN_CHANGED,
+                ledger.terms.product,
+                s.now,
+                source="spec.dnsNames",
+                by_client=True,
+                allow_privilege_withdrawn=False,
+            )
+            ledger = _revoke(ledger, leaf, wish, s.now)
+    return ledger
 
 
 def _as_measure(action: SSLContractAction, kind: MeasureKind, now: datetime) -> Measure:
@@ -203,6 +265,16 @@ def _with_revocations(ledger: Ledger, s: Snapshot) -> Ledger:
     return ledger
 
 
+def _seen_at(s: Snapshot) -> datetime:
+    """When an edit of the order counts as seen: now, or, if nobody looked for a while and it came meanwhile,
+    when that began.
+
+    Doubt favours the client: the edit may have come right after the last look.
+    """
+    unseen = s.order.status.observed_generation != s.order.metadata.generation
+    return s.absent_since if unseen and s.absent_since is not None else s.now
+
+
 def _with_notice(ledger: Ledger, s: Snapshot) -> Ledger:
     """Notice through the order can be withdrawn there until the deadline; a letter's cannot (7.4, 9.1)."""
     posted = [
@@ -215,7 +287,7 @@ def _with_notice(ledger: Ledger, s: Snapshot) -> Ledger:
         earliest = min(posted) if notice is None else min(*posted, notice.at)
         return replace(ledger, notice=Notice(earliest, by_letter=True))
     if s.order.spec.renewal is Renewal.NONE:
-        return replace(ledger, notice=Notice(s.now, by_letter=False)) if notice is None else ledger
+        return replace(ledger, notice=Notice(_seen_at(s), by_letter=False)) if notice is None else ledger
     if notice is not None and not notice.by_letter:
         end = calendar.end_after_notice(ledger.arrival, ledger.terms.term_years, notice.at)
         if s.now < calendar.notice_deadline(end):
@@ -223,7 +295,15 @@ def _with_notice(ledger: Ledger, s: Snapshot) -> Ledger:
     return ledger
 
 
-_RECORDED = (Action.SUSPEND, Action.TERMINATE, Action.REJECT, Action.REINSTATE, Action.REVOKE, Action.NOTICE)
+_RECORDED = (
+    Action.SUSPEND,
+    Action.TERMINATE,
+    Action.REJECT,
+    Action.REINSTATE,
+    Action.REVOKE,
+    Action.NOTICE,
+    Action.ARRIVAL,
+)
 
 
 def _is_due(action: SSLContractAction, now: datetime) -> bool:
@@ -235,10 +315,13 @@ def _is_due(action: SSLContractAction, now: datetime) -> bool:
 def take_note(ledger: Ledger, s: Snapshot) -> Ledger:
     """The ledger with everything that the snapshot adds to it: an equal one when there is no news."""
     handled = frozenset(entry.uid for entry in ledger.carried)
+    ledger = _with_arrival(ledger, s)
     applied = payments.apply(ledger.terms, ledger.arrival, s.payments, ledger.payments, s.now)
     ledger = replace(ledger, payments=applied, measures=measures(ledger.measures, s.actions, handled, s.now))
-    ledger = _with_notice(ledger, s)
-    ledger = _with_revocations(ledger, s)
+    ledger = _with_notice(_with_period_terms(ledger, s), s)
+    ledger = _without_lost_names(_with_revocations(ledger, s), s)
+    ledger = resolve(ledger, s)
+    handled = frozenset(entry.uid for entry in ledger.carried)
     fresh = tuple(
         Carried(action.metadata.uid, action.metadata.name, s.now)
         for action in s.actions
@@ -251,7 +334,7 @@ def open_ledger(order: SSLCertificateOrder, s: Snapshot) -> Ledger | None:
     """The ledger that the first covering payment opens (4.2), or None while none covers the order."""
     assert s.authority is not None
     assert s.namespace_uid is not None
-    terms, arrival = terms_of(order.spec), order.metadata.creation_timestamp
+    terms, arrival = terms_of(order.spec), arrival_of(order, s.actions)
     applied = payments.apply(terms, arrival, s.payments, (), s.now)
     if 1 not in payments.paid_periods(terms, applied):
         return None
@@ -263,4 +346,14 @@ def open_ledger(order: SSLCertificateOrder, s: Snapshot) -> Ledger | None:
         terms=terms,
         payments=applied,
     )
+    reopened = reopening(s) if is_behind(None, s) else None
+    if reopened is not None:
+        carried = Carried(reopened.metadata.uid, reopened.metadata.name, s.now)
+        abandons = reopened.spec.resolve is not None and bool(reopened.spec.resolve.abandon)
+        ledger = replace(
+            ledger,
+            carried=(carried,),
+            acknowledged=unknown_serials(None, s),
+            abandoned_by=reopened.metadata.name if abandons else None,
+        )
     return take_note(ledger, s)

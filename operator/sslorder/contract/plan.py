@@ -17,10 +17,11 @@ from sslorder.api.conditions import Reason
 from sslorder.api.order import OrderStatus
 from sslorder.api.payment import PaymentState
 from sslorder.api.phases import Phase
-from sslorder.contract import calendar, news, payments, projection
+from sslorder.contract import calendar, news, payments, projection, reminders
 from sslorder.contract.acceptance import ARRIVAL, first_obstacle
 from sslorder.contract.acquisition import Step, acquire, settle_intent
 from sslorder.contract.effects import (
+    CheckStatus,
     Effect,
     PrepareIntent,
     Publish,
@@ -29,12 +30,15 @@ from sslorder.contract.effects import (
     Revoke,
     Withdraw,
 )
-from sslorder.contract.ledger import Leaf, MeasureKind
+from sslorder.contract.ledger import Leaf, Ledger, MeasureKind
 from sslorder.contract.projection import Verdict
-from sslorder.contract.secret import is_ours, is_published
+from sslorder.contract.reminders import Reminder
+from sslorder.contract.resolution import is_behind, is_lost, unknown_serials
+from sslorder.contract.secret import is_ours, is_published, not_after_of
 from sslorder.contract.snapshot import Snapshot
 from sslorder.contract.standing import Standing
-from sslorder.contract.validity import longest_not_after
+from sslorder.contract.transfer import take_over
+from sslorder.contract.validity import longest_not_after, outlived_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Plan:
     effects: tuple[Effect, ...]
     status: OrderStatus
     wake_at: datetime | None
+    reminders: tuple[Reminder, ...] = ()
 
 
 Rule = Callable[[Standing], Verdict | None]
@@ -163,6 +168,27 @@ def _ended(c: Standing) -> Verdict | None:
     return None
 
 
+def _behind(c: Standing) -> Verdict | None:
+    if not (is_lost(c.s) or (c.s.ledger is not None and is_behind(c.s.ledger, c.s))):
+        return None
+    ends = {secret.name: not_after_of(secret) for secret in c.s.secrets}
+    serials = unknown_serials(c.s.ledger, c.s)
+    what = f"the certificate {', '.join(serials[:3])}" if serials else "a payment that was applied"
+    return Verdict(
+        Phase.ISSUING,
+        Reason.LEDGER_BEHIND,
+        f"The order knows of {what}, and the dossier of its contract does not: it was lost, or restored to"
+        " an older state."
+        f" Nothing is bought until {c.s.provider.contact} has decided by a Resolve (adopt, buyAgain or"
+        " abandon).",
+        article="2.1",
+        stalled=True,
+        keeps_status=True,
+        retained=frozenset(name for name, end in ends.items() if end is None or c.now < end),
+        wake_at=min((end for end in ends.values() if end is not None and end > c.now), default=None),
+    )
+
+
 def _not_accepted(c: Standing) -> Verdict | None:
     if c.ledger is not None:
         return None
@@ -258,8 +284,26 @@ def _successor(c: Standing, leaf: Leaf) -> Step | None:
         or longest_not_after(c.now, authority.policy, c.paid_through) > leaf.not_after
     )
     if not (ledger.intent or replaced or asked or gains):
-        return None
+        assert authority is not None
+        assert authority.policy is not None
+        return Step(
+            Reason.PUBLISHED,
+            "none yet, for it would not outlive this leaf.",
+            wake_at=outlived_from(leaf.not_after, c.now, authority.policy),
+        )
     return acquire(c, ledger, client_asked=asked and c.now < c.reissue_at(leaf))
+
+
+def _check_before_return(c: Standing, ledger: Ledger, leaf: Leaf) -> Verdict:
+    return Verdict(
+        Phase.ISSUING,
+        c.waiting.reason if c.waiting else Reason.ISSUING,
+        f"The suspension is over. Leaf {leaf.number} returns as soon as the authority has said that it is"
+        " not revoked." + (f" {c.waiting.message}" if c.waiting else ""),
+        article="5.3b",
+        effects=() if c.waiting else (CheckStatus(ledger, leaf.number),),
+        wake_at=c.waiting.retry_at if c.waiting else None,
+    )
 
 
 def _served(c: Standing) -> Verdict | None:
@@ -281,6 +325,8 @@ def _served(c: Standing) -> Verdict | None:
             retains=leaf,
         )
     if not is_published(c.s, leaf):
+        if c.check_owed(leaf):
+            return _check_before_return(c, ledger, leaf)
         return Verdict(
             Phase.ACTIVE,
             Reason.PUBLISHED,
@@ -310,6 +356,7 @@ PRECEDENCE: tuple[Rule, ...] = (
     _suspended,
     _ended,
     _rejected,
+    _behind,
     _not_accepted,
     _unpaid,
     _revoked,
@@ -330,7 +377,7 @@ def _withdrawals(c: Standing, verdict: Verdict) -> tuple[Effect, ...]:
     return tuple(
         Withdraw(secret.namespace, secret.name, secret.uid, secret.resource_version)
         for secret in c.s.secrets
-        if is_ours(c.s, secret) and secret.name != keep
+        if is_ours(c.s, secret) and secret.name != keep and secret.name not in verdict.retained
     )
 
 
@@ -344,6 +391,7 @@ def _revocations(c: Standing, verdict: Verdict) -> tuple[Effect, ...]:
         for leaf in c.ledger.leaves
         if leaf.revocation is not None
         and leaf.revocation.confirmed_at is None
+        and leaf.revocation.reason is not None
         and leaf.not_after > c.now
         and (served is None or leaf.number != served.number)
     )
@@ -356,8 +404,9 @@ def _duties(c: Standing, verdict: Verdict, settling: Step | None) -> tuple[Effec
 
 def plan(s: Snapshot) -> Plan:
     """Decide about one order."""
-    ledger = news.take_note(s.ledger, s) if s.ledger is not None else None
-    if ledger is None and first_obstacle(ARRIVAL, s) is None:
+    taken = take_over(s.ledger, s) if s.ledger is not None else None
+    ledger = taken or (news.take_note(s.ledger, s) if s.ledger is not None else None)
+    if ledger is None and not is_lost(s) and first_obstacle(ARRIVAL, s) is None:
         ledger = news.open_ledger(s.order, s)
     c = Standing(s, ledger)
     verdict = next(verdict for rule in PRECEDENCE if (verdict := rule(c)) is not None)
@@ -372,6 +421,8 @@ def plan(s: Snapshot) -> Plan:
         effects = (RecordLedger(ledger),)
     else:
         effects = _duties(c, verdict, settling)
-    moments = (*c.moments(), verdict.wake_at, settling.wake_at if settling else None)
+    moments = (*c.moments(), *reminders.moments(c), verdict.wake_at, settling.wake_at if settling else None)
     to_come = [moment for moment in moments if moment is not None and moment > s.now]
-    return Plan(effects, projection.project(c, verdict), min(to_come, default=None))
+    status, told = projection.project(c, verdict), s.order.status.reminders
+    fresh = tuple(r for r in reminders.due(c) if r.key in status.reminders and r.key not in told)
+    return Plan(effects, status, min(to_come, default=None), fresh)

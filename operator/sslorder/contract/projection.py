@@ -25,7 +25,7 @@ from sslorder.api.order import (
     ValidationState,
 )
 from sslorder.api.phases import Phase
-from sslorder.contract import calendar, payments
+from sslorder.contract import calendar, payments, reminders
 from sslorder.contract.acquisition import awaited_for, domains_to_prove, proved_by, unproved
 from sslorder.contract.effects import Effect
 from sslorder.contract.ledger import Leaf
@@ -34,6 +34,7 @@ from sslorder.contract.secret import is_published
 from sslorder.contract.standing import Standing
 
 MAX_HISTORY = 20
+MAX_REMINDERS = 8
 FOREIGN_SECRET_RECHECK = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
 _UNDER_WAY = (Phase.PENDING_PAYMENT, Phase.PENDING_VALIDATION, Phase.ISSUING, Phase.REVOKING)
@@ -59,6 +60,8 @@ class Verdict:
     holds_contract: bool = True
     publishes: Leaf | None = None
     retains: Leaf | None = None
+    retained: frozenset[str] = frozenset()
+    keeps_status: bool = False
     effects: tuple[Effect, ...] = ()
     wake_at: datetime | None = None
 
@@ -246,6 +249,15 @@ def _history(c: Standing, verdict: Verdict) -> tuple[HistoryEntry, ...]:
     return (*known, entry)[-MAX_HISTORY:]
 
 
+def _reminders(c: Standing, verdict: Verdict) -> tuple[str, ...]:
+    """Keys of the reminders that were told, the oldest first, and of those that are due now."""
+    told = c.s.order.status.reminders
+    if verdict.phase in _DEAD or not verdict.holds_contract:
+        return told
+    fresh = tuple(reminder.key for reminder in reminders.due(c) if reminder.key not in told)
+    return (*told, *fresh)[-MAX_REMINDERS:]
+
+
 def project(c: Standing, verdict: Verdict) -> OrderStatus:
     """The status that says this verdict."""
     common = OrderStatus(
@@ -255,7 +267,13 @@ def project(c: Standing, verdict: Verdict) -> OrderStatus:
         conditions=_conditions(c, verdict),
         authority=c.s.authority.declared.metadata.name if c.s.authority else None,
         history=_history(c, verdict),
+        reminders=_reminders(c, verdict),
     )
+    if verdict.keeps_status:
+        kept = c.s.order.status
+        return common.model_copy(
+            update={"contract": kept.contract, "certificate": kept.certificate, "revoked": kept.revoked}
+        )
     if not verdict.holds_contract or (verdict.phase is Phase.RECEIVED and c.ledger is None):
         return common
     leaf = None if verdict.phase in _DEAD or verdict.phase is Phase.REVOKING else c.serving

@@ -13,16 +13,17 @@ from sslorder.api.order import SSLCertificateOrder
 from sslorder.api.payment import AppliedTo, PaymentState, PaymentStatus, SSLPayment
 from sslorder.contract import payments as reckoning
 from sslorder.contract.ledger import Ledger
-from sslorder.contract.news import terms_of
+from sslorder.contract.news import arrival_of, terms_of
 
-_MEASURES = (Action.SUSPEND, Action.REINSTATE, Action.TERMINATE, Action.REJECT)
-_LATER = (Action.ARRIVAL, Action.TRANSFER, Action.RESOLVE)
+_AT_ONCE = (Action.SUSPEND, Action.REINSTATE, Action.TERMINATE, Action.REJECT, Action.ARRIVAL)
+"""Actions that an unpaid order shows although it has no dossier to record them in."""
 MOST_ORDERS = 1024
 
 
 def payment_status(
     payment: SSLPayment,
     siblings: Sequence[SSLPayment],
+    actions: Sequence[SSLContractAction],
     ledger: Ledger | None,
     order: SSLCertificateOrder | None,
 ) -> PaymentStatus:
@@ -45,7 +46,7 @@ def payment_status(
         terms, start, applied = ledger.terms, ledger.arrival, ledger.payments
     else:
         assert order is not None
-        terms, start, applied = terms_of(order.spec), order.metadata.creation_timestamp, ()
+        terms, start, applied = terms_of(order.spec), arrival_of(order, actions), ()
     judged = {
         verdict.payment.metadata.uid: verdict for verdict in reckoning.judge(terms, start, siblings, applied)
     }
@@ -67,9 +68,6 @@ def action_status(
 ) -> ActionStatus:
     """What became of an action, given the live orders that it is aimed at and their ledgers."""
     generation, kind = action.metadata.generation, action.spec.action
-    if kind in _LATER:
-        text = f"This version of the operator records {kind}, and does not carry it out."
-        return ActionStatus(observed_generation=generation, state=ActionState.PENDING, message=text)
     done: list[CarriedOut] = []
     for order, ledger in concerned:
         entry = (
@@ -78,7 +76,7 @@ def action_status(
             else None
         )
         at = entry.at if entry else None
-        if at is None and ledger is None and kind in _MEASURES:
+        if at is None and ledger is None and kind in _AT_ONCE:
             at = action.spec.effective_at or action.metadata.creation_timestamp
         if at is not None:
             done.append(CarriedOut(namespace=order.metadata.namespace, name=order.metadata.name, at=at))

@@ -8,6 +8,7 @@ Rules:
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from hashlib import sha256
 
 from sslorder.api.common import GROUP
@@ -57,6 +58,14 @@ def template_keys(annotations: Mapping[str, str]) -> tuple[frozenset[str], froze
         return frozenset(map(str, keys.get("labels", ()))), frozenset(map(str, keys.get("annotations", ())))
     except (ValueError, AttributeError, TypeError):
         return frozenset(), frozenset()
+
+
+def not_after_of(secret: SecretView) -> datetime | None:
+    """When the certificate in a Secret with our mark runs out, as its annotation says."""
+    try:
+        return datetime.fromisoformat(secret.annotations.get(NOT_AFTER, ""))
+    except ValueError:
+        return None
 
 
 def is_ours(s: Snapshot, secret: SecretView) -> bool:

@@ -7,7 +7,7 @@ Rules:
   purchase, made up for by a search.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -18,6 +18,7 @@ from sslorder.api.conditions import Reason
 from sslorder.api.order import SSLCertificateOrder
 from sslorder.api.payment import SSLPayment
 from sslorder.contract.authority import Claim, Policy
+from sslorder.contract.calendar import local_date
 from sslorder.contract.ledger import Holder, Ledger
 
 
@@ -28,6 +29,12 @@ class Edition:
     version: str
     valid_from: date
     url: str
+
+
+def edition_at(editions: Iterable[Edition], moment: datetime) -> Edition:
+    """The edition in force at a moment: the latest that had begun; before the first, the first."""
+    day, ranked = local_date(moment), sorted(editions, key=lambda edition: edition.valid_from)
+    return next((edition for edition in reversed(ranked) if edition.valid_from <= day), ranked[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One order, now."""
+    """One order, now. `absent_since` is when the last operator before this one was seen to be at work."""
 
     now: datetime
     provider: Provider
@@ -117,3 +124,4 @@ class Snapshot:
     rival: Holder | None
     secrets: tuple[SecretView, ...]
     notes: Notes
+    absent_since: datetime | None = None

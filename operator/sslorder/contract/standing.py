@@ -28,7 +28,7 @@ class Standing:
     @cached_property
     def start(self) -> datetime:
         """The order's arrival (7.1)."""
-        return self.ledger.arrival if self.ledger else self.s.order.metadata.creation_timestamp
+        return self.ledger.arrival if self.ledger else news.arrival_of(self.s.order, self.s.actions)
 
     @cached_property
     def terms(self) -> Terms:
@@ -110,6 +110,18 @@ class Standing:
 
     def reissue_at(self, leaf: Leaf) -> datetime:
         return reissue_at(leaf.not_before, leaf.not_after, self.s.order.spec.reissue_before)
+
+    def check_owed(self, leaf: Leaf) -> bool:
+        """Whether a suspension ended since the authority was last asked about a leaf (5.3b)."""
+        known = self.ledger.measures if self.ledger else ()
+        ends = [
+            end
+            for measure in known
+            if measure.kind is MeasureKind.SUSPENSION
+            for end in (measure.lifted_at, measure.until)
+            if end is not None and end <= self.now
+        ]
+        return max(ends, default=leaf.recorded_at) > (leaf.checked_at or leaf.recorded_at)
 
     @cached_property
     def waiting(self) -> Trouble | None:

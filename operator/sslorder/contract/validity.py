@@ -54,6 +54,11 @@ def longest_not_after(now: datetime, policy: Policy, paid_through: datetime) -> 
     )
 
 
+def outlived_from(not_after: datetime, now: datetime, policy: Policy) -> datetime:
+    """From when on a leaf that is issued by today's rules would outlive one that ends at `not_after`."""
+    return not_after - min(allowance(now).leaf, policy.longest_validity) + 2 * _SECOND
+
+
 def reissue_at(not_before: datetime, not_after: datetime, asked: timedelta | None) -> datetime:
     """When a leaf's successor is sought: 30 days before its end, or a third of its life if that is less.
 

@@ -41,6 +41,7 @@ from sslorder.engine.cache import Cache, Key, key_of
 from sslorder.engine.gather import Book
 from sslorder.engine.ports import (
     AuthorityError,
+    CertificateStatus,
     Clock,
     Cluster,
     Dossier,
@@ -92,7 +93,11 @@ class FreshLook:
 
 @dataclass(slots=True)
 class World:
-    """What an effect is carried out on: memory, and the ports to everything else."""
+    """What an effect is carried out on: memory, and the ports to everything else.
+
+    `absent_since` is when the operator before this one was last at work; it matters for the orders that this
+    one has not looked at yet (`unseen`).
+    """
 
     cache: Cache
     book: Book
@@ -104,6 +109,8 @@ class World:
     clock: Clock
     random: Random
     threads: Executor
+    absent_since: datetime | None = None
+    unseen: set[Key] = field(default_factory=set)
     notes: dict[Key, Notes] = field(default_factory=dict)
     failures: dict[Key, int] = field(default_factory=dict)
 
@@ -156,6 +163,8 @@ class Actor:
                 await self._w.authorities.assert_claim(self._authority_name(s), claim_id, domain)
             case do.Publish(ledger, leaf):
                 await self._publish(leaf, s, key)
+            case do.CheckStatus(ledger, number):
+                await self._check(ledger, number, s)
             case do.Withdraw(namespace, name, uid, resource_version):
                 await self._w.secrets.withdraw(namespace, name, uid, resource_version)
                 self._w.cache.drop_secret(namespace, name, uid)
@@ -401,6 +410,21 @@ class Actor:
             return
         self._note(key, foreign_secret=None, foreign_seen_at=None)
         self._w.cache.put_secret(view)
+
+    async def _check(self, ledger: Ledger, number: int, s: Snapshot) -> None:
+        leaf, now = ledger.leaf(number), self._w.clock.now()
+        assert leaf is not None
+        serial = certificates.read_serial(leaf.serial)
+        found = await self._w.authorities.client(self._authority_name(s)).certificate(serial)
+        if found is None:
+            raise TryAgain("GET /certificates", f"it does not tell the state of {leaf.serial}")
+        checked = replace(leaf, checked_at=now)
+        if found.status is CertificateStatus.REVOKED:
+            moment = found.updated_at or now
+            own_accord = Revocation(None, None, False, moment, "the authority", confirmed_at=moment)
+            checked = replace(checked, revocation=own_accord)
+        leaves = tuple(checked if entry.number == number else entry for entry in ledger.leaves)
+        await self._write(s, replace(ledger, leaves=leaves))
 
     async def _revoke(
         self, ledger: Ledger, number: int, reason: RevocationReason, at: datetime | None, s: Snapshot

@@ -109,6 +109,7 @@ def gather(
     notes: Mapping[Key, Notes],
     order: SSLCertificateOrder,
     now: datetime,
+    absent_since: datetime | None = None,
 ) -> Snapshot:
     """Everything about one order, as this process knows it."""
     here, account = order.metadata, account_of(cache, order)
@@ -146,4 +147,5 @@ def gather(
         rival=Holder(rival.metadata.namespace, "", rival.metadata.name) if rival else None,
         secrets=cache.secrets_of(here.namespace, here.name),
         notes=notes.get(key_of(order), Notes()),
+        absent_since=absent_since,
     )

@@ -43,6 +43,7 @@ _WRITES_LEDGER = (
     | do.AskAgain
     | do.SearchIssued
     | do.CollectCertificate
+    | do.CheckStatus
     | do.Revoke
 )
 
@@ -83,7 +84,10 @@ class Reconciler:
 
     def _snapshot(self, order: SSLCertificateOrder) -> Snapshot:
         w = self._w
-        return gather(w.cache, w.book, w.authorities, self._provider, w.notes, order, w.clock.now())
+        absent_since = w.absent_since if key_of(order) in w.unseen else None
+        return gather(
+            w.cache, w.book, w.authorities, self._provider, w.notes, order, w.clock.now(), absent_since
+        )
 
     def _plan(self, order: SSLCertificateOrder) -> Plan:
         return plan(self._snapshot(order))
@@ -130,6 +134,7 @@ class Reconciler:
             decided = plan(snapshot)
             if not decided.effects:
                 await self._tell(order, decided)
+                self._w.unseen.discard(key)
                 return decided.wake_at
             effect = decided.effects[0]
             logger.debug("%s: %s", key, type(effect).__name__)
@@ -162,6 +167,9 @@ class Reconciler:
     async def _tell(self, order: SSLCertificateOrder, decided: Plan) -> None:
         before = order.status.phase
         written = await self._say(order, order.status, decided.status)
+        for reminder in decided.reminders:
+            occasion = reminder.key.partition("/")[0]
+            await self._w.cluster.announce(written, occasion, reminder.message, warning=True)
         if decided.status.phase is before or decided.status.phase is None:
             return
         stalled = any(condition.type == ConditionType.STALLED for condition in decided.status.conditions)
@@ -199,7 +207,8 @@ class Reconciler:
             )
         siblings = cache.payments_of(spec.account, spec.purchase_order)
         ledger = self._ledger(ContractKey(spec.account, spec.purchase_order))
-        status = records.payment_status(payment, siblings, ledger, orders[0] if orders else None)
+        actions = cache.actions_on(spec.account, spec.purchase_order, None)
+        status = records.payment_status(payment, siblings, actions, ledger, orders[0] if orders else None)
         await self._say(payment, payment.status, status)
 
     async def _action(self, action: SSLContractAction) -> None:

@@ -175,6 +175,8 @@ class Operator:
             clock=around.clock,
             random=around.random,
             threads=around.threads,
+            absent_since=self.elector.former_renewal,
+            unseen=set(self._cache.keys(SSLCertificateOrder)),
         )
         world.book.load(await dossiers.list())
         queue = self._queue = WorkQueue[Key](around.clock, around.random)
