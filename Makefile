@@ -47,6 +47,10 @@ format: setup ## lay out the code, and mend what the linter can
 crds: setup ## generate crds/ from the models
 	$(BIN)/python -m sslorder.api.crd
 
+.PHONY: docs
+docs: setup ## fill in what the documents take from the code and the examples
+	$(BIN)/python -m tests.documentation.generated
+
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command 'make lock' pyproject.toml
 
