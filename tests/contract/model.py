@@ -31,6 +31,7 @@ CALLS = (
     e.ReadClaims,
     e.SubmitClaim,
     e.AssertClaim,
+    e.CheckStatus,
     e.Revoke,
 )
 """Effects that the authority learns of."""
@@ -221,6 +222,14 @@ class World:
             return
         self._note(foreign_secret=None, foreign_seen_at=None)
         self.change(secrets=(*(other for other in self.s.secrets if other.name != secret.name), secret))
+
+    @carry_out.register
+    def _(self, effect: e.CheckStatus) -> None:
+        leaf = effect.ledger.leaf(effect.leaf)
+        assert leaf is not None
+        checked = replace(leaf, checked_at=self.s.now)
+        leaves = tuple(checked if known.number == leaf.number else known for known in effect.ledger.leaves)
+        self.change(ledger=replace(effect.ledger, leaves=leaves))
 
     @carry_out.register
     def _(self, effect: e.Withdraw) -> None:
