@@ -137,6 +137,8 @@ class Reconciler:
                 self._w.unseen.discard(key)
                 return decided.wake_at
             effect = decided.effects[0]
+            if isinstance(effect, do.Revoke) and decided.status.phase is not order.status.phase:
+                await self._tell(order, decided)  # the authority may take its time, and the Secret is gone
             logger.debug("%s: %s", key, type(effect).__name__)
             await self._actor.carry_out(effect, snapshot)
             if isinstance(effect, _WRITES_LEDGER):

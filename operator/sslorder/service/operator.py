@@ -111,6 +111,9 @@ class Operator:
         else:
             thing = read(kind, raw)
             work = self._cache.put(thing) if thing is not None else set()
+            if event is not None and thing is not None and _may_take_away(thing):
+                self._enqueue(work, Urgency.REMOVAL)
+                return
         self._enqueue(work, Urgency.RESYNC if event is None else Urgency.CHANGE)
 
     def hear_namespace(self, event: str | None, raw: Raw) -> None:
@@ -206,3 +209,15 @@ class Operator:
             working.cancel()
             await asyncio.wait([working])
         logger.info("No longer acting.")
+
+
+def _may_take_away(thing: KubernetesObject) -> bool:
+    """Whether an object may call for the removal of a Secret: that goes before all other work."""
+    match thing:
+        case SSLContractAction():
+            return True
+        case SSLCertificateOrder(spec=spec):
+            return spec.revocation is not None
+        case SSLPayment(spec=spec):
+            return spec.reversed_at is not None
+    return False
