@@ -18,7 +18,7 @@ from sslorder.api.authority import SSLAuthority
 from sslorder.api.common import Condition, ConditionStatus, KubernetesObject
 from sslorder.api.conditions import ConditionType, Reason
 from sslorder.api.order import SSLCertificateOrder
-from sslorder.api.payment import SSLPayment
+from sslorder.api.payment import PaymentState, SSLPayment
 from sslorder.api.phases import Phase
 from sslorder.api.schema import Projection
 from sslorder.contract import effects as do
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 MOST_STEPS = 500
 _WARNINGS = (Phase.RECEIVED, Phase.SUSPENDED, Phase.TERMINATED, Phase.REJECTED)
+_MAY_NOT_TAKE_UP = (*_WARNINGS, Phase.EXPIRED)
+"""Phases in which an order may have to leave a payment that covers it waiting."""
 _WRITES_LEDGER = (
     do.RecordLedger
     | do.PrepareIntent
@@ -179,12 +181,10 @@ class Reconciler:
         await self._w.cluster.announce(
             written, decided.status.phase, decided.status.message or "", warning=warning
         )
-        if self._w.book.of(order, account_of(self._w.cache, order)) is None:
-            account = account_of(self._w.cache, order)
-            if account is not None:
-                self._enqueue(
-                    {key_of(p) for p in self._w.cache.payments_of(account, order.spec.purchase_order)}
-                )
+        account = account_of(self._w.cache, order)
+        if account is not None:
+            payments = self._w.cache.payments_of(account, order.spec.purchase_order)
+            self._enqueue({key_of(payment) for payment in payments})
 
     async def _tidy_after(self, key: Key) -> None:
         """A marked Secret whose order is gone is removed, if garbage collection has not done so (an orphaning
@@ -210,7 +210,14 @@ class Reconciler:
         siblings = cache.payments_of(spec.account, spec.purchase_order)
         ledger = self._ledger(ContractKey(spec.account, spec.purchase_order))
         actions = cache.actions_on(spec.account, spec.purchase_order, None)
-        status = records.payment_status(payment, siblings, actions, ledger, orders[0] if orders else None)
+        order = orders[0] if orders else None
+        status = records.payment_status(payment, siblings, actions, ledger, order)
+        if (
+            status.state is PaymentState.WAITING
+            and order is not None
+            and order.status.phase not in _MAY_NOT_TAKE_UP
+        ):
+            return  # the order is about to take it up, and the payment is looked at again then
         await self._say(payment, payment.status, status)
 
     async def _action(self, action: SSLContractAction) -> None:
