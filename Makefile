@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # $(call stage,title,command): runs the command under its title, and says how long it took
 define stage
 @printf '\n── %s\n' '$(1)'; begun=$$(date +%s); $(2); status=$$?; \
-printf '── %s: %s s%s\n' '$(1)' $$(($$(date +%s) - begun)) "$$([ $$status = 0 ] || echo ', FAILED')"; exit $$status
+printf '   %s s%s\n' $$(($$(date +%s) - begun)) "$$([ $$status = 0 ] || echo ': $(1) FAILED')"; exit $$status
 endef
 
 .PHONY: help
@@ -35,7 +35,7 @@ test-deep: setup control-plane ## what takes longer, within 30 minutes
 check: setup ## lint, types, import contracts, CRDs in step with the models; no test
 	$(call stage,lint,$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .)
 	$(call stage,types,$(BIN)/mypy)
-	$(call stage,import contracts,$(BIN)/lint-imports)
+	$(call stage,import contracts,$(BIN)/lint-imports --no-logo)
 	$(call stage,CRDs,$(BIN)/python -m sslorder.api.crd --check)
 
 .PHONY: format
