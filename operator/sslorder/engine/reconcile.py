@@ -144,7 +144,7 @@ class Reconciler:
             logger.debug("%s: %s", key, type(effect).__name__)
             await self._actor.carry_out(effect, snapshot)
             if isinstance(effect, _WRITES_LEDGER):
-                self._enqueue(self._records_of(order))
+                self._enqueue(self._concerned_by(order))
             order = self._w.cache.order(key.namespace, key.name)
         raise EndlessPlan(
             f"{key}: still {type(effect).__name__} after {MOST_STEPS} steps. Please report this."
@@ -157,8 +157,8 @@ class Reconciler:
             self._w.book.put(dossier)
         self._w.book.in_doubt.discard(digest)
 
-    def _records_of(self, order: SSLCertificateOrder) -> set[Key]:
-        """The payments and actions whose status follows from the order's dossier."""
+    def _concerned_by(self, order: SSLCertificateOrder) -> set[Key]:
+        """What else follows from the order's dossier: payments, actions, orders that claim its contract."""
         account = account_of(self._w.cache, order)
         dossier = self._w.book.of(order, account)
         if dossier is None:
@@ -166,7 +166,8 @@ class Reconciler:
         contract, authority = dossier.ledger.key, dossier.ledger.authority
         payments = self._w.cache.payments_of(contract.account, contract.purchase_order)
         actions = self._w.cache.actions_on(contract.account, contract.purchase_order, authority)
-        return {key_of(record) for record in (*payments, *actions)}
+        rivals = self._w.cache.orders_of(contract.account, contract.purchase_order)
+        return {key_of(thing) for thing in (*payments, *actions, *rivals)} - {key_of(order)}
 
     async def _tell(self, order: SSLCertificateOrder, decided: Plan) -> None:
         before = order.status.phase
