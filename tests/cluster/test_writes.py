@@ -53,7 +53,7 @@ def test_from_declaration_to_active_takes_six_writes_and_two_events(
     world: World, client: Callable[..., Client]
 ) -> None:
     shop = client()
-    shop.authority().stands("Ready", "True", "AuthorityReady")
+    shop.recorded_authority().stands("Ready", "True", "AuthorityReady")
     before = quiet(world)
     order = shop.orders("www", "api").reaches("PendingPayment").is_paid().reaches("Active")
     order.payment.becomes("Applied")
@@ -71,7 +71,7 @@ def test_from_declaration_to_active_takes_six_writes_and_two_events(
 def test_with_the_payment_there_already_it_takes_five(world: World, client: Callable[..., Client]) -> None:
     shop = client()
     payment = shop.pays("BC-1").becomes("Waiting")
-    shop.authority().stands("Ready", "True", "AuthorityReady")
+    shop.recorded_authority().stands("Ready", "True", "AuthorityReady")
     before = quiet(world)
     shop.orders(purchaseOrder="BC-1").reaches("Active")
     payment.becomes("Applied")

@@ -33,6 +33,7 @@ from sslorder.api.order import SSLCertificateOrder
 from sslorder.api.payment import SSLPayment
 from sslorder.api.schema import format_moment
 from sslorder.cluster.client import Resource
+from sslorder.cluster.objects import difference
 from sslorder.contract.ledger import ContractKey
 from tests.api.manifests import (
     ACCOUNT,
@@ -86,13 +87,25 @@ def kstatus(manifest: Manifest) -> str:
 class World:
     """One control plane, one sandbox, one operator, any number of clients."""
 
-    def __init__(self, plane: Cluster, sandbox: Sandbox, dns: DnsServer, directory: Path) -> None:
+    def __init__(
+        self,
+        plane: Cluster,
+        sandbox: Sandbox,
+        dns: DnsServer,
+        directory: Path,
+        *,
+        namespace: str | None = None,
+        timing: Mapping[str, str] | None = None,
+    ) -> None:
+        """`timing` is what the operator is told of the authority's."""
         self.plane, self.sandbox, self.dns = plane, sandbox, dns
         self.kube = Kube(plane.kubeconfig)
-        self.namespace = f"sslorder-{uuid.uuid4().hex[:6]}"
+        self.namespace = namespace or f"sslorder-{uuid.uuid4().hex[:6]}"
         self.log = directory / "operator.log"
-        self._configuration = directory / "configuration.yaml"
-        self._configuration.write_text(yaml.safe_dump(CONFIGURATION))
+        self.configuration = directory / "configuration.yaml"
+        self.configuration.write_text(
+            yaml.safe_dump(CONFIGURATION | ({"authority": timing} if timing else {}))
+        )
         self._numbers = itertools.count(1)
         self._clients: list[Client] = []
         self.kube.namespace(self.namespace)
@@ -118,7 +131,11 @@ class World:
     def start_operator(self) -> None:
         flags = {"--namespace": self.namespace, "--lease-seconds": LEASE_SECONDS, "--log-level": "debug"}
         words = [str(word) for flag in flags.items() for word in flag]
-        self.operator = Operator.start(self.plane.kubeconfig, self._configuration, self.log, *words)
+        self.operator = Operator.start(self.plane.kubeconfig, self.configuration, self.log, *words)
+
+    def way_to_authority(self, credentials: Mapping[str, str]) -> Change:
+        """What an `SSLAuthority` says of the way to the authority, for a client with those credentials."""
+        return {"spec.globalSign.url": self.sandbox.api}
 
     def restart_operator(self) -> None:
         """As a rollout does: it ends in order, and hands its Lease over."""
@@ -177,8 +194,7 @@ class Client:
         return self.namespaces[0]
 
     def begin(self, account: Change, authority: Change) -> None:
-        kube = self.world.kube
-        kube.namespace(self.namespace)
+        self.world.kube.namespace(self.namespace)
         self.keeps_credentials(self._credentials)
         self.records(
             SSLAuthority,
@@ -186,24 +202,24 @@ class Client:
                 AUTHORITY,
                 {
                     "metadata.name": self.name,
-                    "spec.globalSign.url": self.world.sandbox.api,
                     "spec.globalSign.credentialsSecretRef.name": self.name,
+                    **self.world.way_to_authority(self._credentials),
                     **authority,
                 },
             ),
         )
-        self.records(
-            SSLAccount,
-            changed(
-                ACCOUNT,
-                {
-                    "metadata.name": self.name,
-                    "spec.namespaces": self.namespaces,
-                    "spec.domains": [self.domain],
-                    "spec.authorities": [self.name],
-                    **account,
-                },
-            ),
+        self.records(SSLAccount, changed(self.account(), account))
+
+    def account(self) -> Manifest:
+        """Its account as it is unless a test changes it."""
+        return changed(
+            ACCOUNT,
+            {
+                "metadata.name": self.name,
+                "spec.namespaces": self.namespaces,
+                "spec.domains": [self.domain],
+                "spec.authorities": [self.name],
+            },
         )
 
     def leaves(self) -> None:
@@ -224,23 +240,24 @@ class Client:
         self._recorded.append((kind, metadata["name"], metadata.get("namespace")))
         return created
 
-    def orders(self, *hosts: str, **spec: Any) -> "Order":
-        """A DV order over one year for these hosts of its domain, changed by `spec` (dotted paths)."""
+    def order(self, *hosts: str, **spec: Any) -> Manifest:
+        """A DV order over one year for these hosts of its domain, changed by `spec`: not declared yet."""
         number = next(self._numbers)
-        names = [f"{host}.{self.domain}" for host in hosts or ("www",)]
-        return self.declares(
-            changed(
-                DV_ORDER,
-                {
-                    "metadata": {"name": f"order-{number}", "namespace": self.namespace},
-                    "spec.purchaseOrder": f"BC-{number}",
-                    "spec.dnsNames": names,
-                    "spec.authorityRef": {"name": self.name},
-                    "spec.secretName": f"tls-{number}",
-                    **{f"spec.{field}": value for field, value in spec.items()},
-                },
-            )
+        return changed(
+            DV_ORDER,
+            {
+                "metadata": {"name": f"order-{number}", "namespace": self.namespace},
+                "spec.purchaseOrder": f"BC-{number}",
+                "spec.dnsNames": [f"{host}.{self.domain}" for host in hosts or ("www",)],
+                "spec.authorityRef": {"name": self.name},
+                "spec.secretName": f"tls-{number}",
+                **{f"spec.{field}": value for field, value in spec.items()},
+            },
         )
+
+    def orders(self, *hosts: str, **spec: Any) -> "Order":
+        """Declare such an order."""
+        return self.declares(self.order(*hosts, **spec))
 
     def declares(self, manifest: Manifest) -> "Order":
         """An order exactly as it is written."""
@@ -279,7 +296,10 @@ class Client:
         self.records(SSLContractAction, manifest)
         return Record(self, SSLContractAction, name)
 
-    def authority(self) -> "Record":
+    def recorded_account(self) -> "Record":
+        return Record(self, SSLAccount, self.name)
+
+    def recorded_authority(self) -> "Record":
         return Record(self, SSLAuthority, self.name)
 
     # What the authority knows of it
@@ -357,6 +377,10 @@ class Record:
     def edit(self, **spec: Any) -> None:
         """Set fields of the spec; None takes one out."""
         self.patch({"spec": spec})
+
+    def becomes_like(self, manifest: Manifest) -> None:
+        """Edit the spec to that of a manifest."""
+        self.edit(**difference(self.read()["spec"], manifest["spec"]))
 
     def waits(self, met: Callable[[dict[str, Any]], bool], what: str) -> Self:
         """Return once the status of the present generation is as it should be."""
