@@ -167,6 +167,19 @@ def test_a_payment_that_was_applied_counts_without_its_record() -> None:
     assert payments.apply(TERMS, NOW, (), applied, LATER) == applied
 
 
+def test_a_payment_recorded_twice_does_not_stand_in_for_another_that_is_reversed() -> None:
+    one = covers(names=1)
+    part = a_payment("part", covers=one)
+    rest = a_payment("rest", covers=one, reference="the rest")
+    again = a_payment("rest-again", covers=one, reference="the rest")
+    applied = applied_of(part, rest, again)
+    part = a_payment("part", covers=one, reversedAt=LATER)
+    applied = payments.apply(TERMS, NOW, (part, rest, again), applied, LATER)
+    assert payments.paid_through(TERMS, NOW, applied) == NOW
+    verdicts = payments.judge(TERMS, NOW, (part, rest, again), applied)
+    assert [verdict.state for verdict in verdicts] == [REVERSED, APPLIED, DUPLICATE]
+
+
 def test_nothing_is_applied_twice() -> None:
     applied = applied_of(a_payment())
     assert payments.apply(TERMS, NOW, (a_payment(),), applied, LATER) == applied

@@ -94,6 +94,7 @@ def judge(
     )
     verdicts: list[Judgement] = []
     open_parts: dict[int, list[SSLPayment]] = {}
+    counted: dict[int, list[SSLPayment]] = {}
     settled = {entry.uid: entry for entry in applied}
     full = set(paid_periods(terms, applied))
 
@@ -112,6 +113,7 @@ def judge(
             verdicts.append(Judgement(payment, PaymentState.REVERSED, text, entry.period if entry else None))
             continue
         if entry is not None and entry.reversed_at is None:
+            counted.setdefault(entry.period, []).append(payment)
             text = f"Applied to period {entry.period}."
             verdicts.append(Judgement(payment, PaymentState.APPLIED, text, entry.period))
             continue
@@ -139,7 +141,8 @@ def judge(
             )
             verdicts.append(Judgement(payment, PaymentState.DOES_NOT_COVER, text, period))
             continue
-        twin = next((other for other in open_parts.get(period, ()) if _same_record(payment, other)), None)
+        others = (*counted.get(period, ()), *open_parts.get(period, ()))
+        twin = next((other for other in others if _same_record(payment, other)), None)
         if twin is not None or period in full:
             why = (
                 f"It is the same as {twin.metadata.name}"
