@@ -39,6 +39,7 @@ from sslorder.engine import certificates
 from sslorder.engine.authorities import Authorities
 from sslorder.engine.cache import Cache, Key, key_of
 from sslorder.engine.gather import Book
+from sslorder.engine.observer import Observer
 from sslorder.engine.ports import (
     AuthorityError,
     CertificateStatus,
@@ -113,6 +114,7 @@ class World:
     unseen: set[Key] = field(default_factory=set)
     notes: dict[Key, Notes] = field(default_factory=dict)
     failures: dict[Key, int] = field(default_factory=dict)
+    observer: Observer = field(default_factory=Observer)
 
 
 class Actor:
@@ -168,6 +170,7 @@ class Actor:
             case do.Withdraw(namespace, name, uid, resource_version):
                 await self._w.secrets.withdraw(namespace, name, uid, resource_version)
                 self._w.cache.drop_secret(namespace, name, uid)
+                self._w.observer.withdrew(s, self._w.clock.now())
             case do.Revoke(ledger, number, reason, at):
                 await self._revoke(ledger, number, reason, at, s)
 

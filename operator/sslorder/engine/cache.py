@@ -10,7 +10,7 @@ Rules:
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sslorder.api.account import SSLAccount
 from sslorder.api.action import SSLContractAction
@@ -20,6 +20,8 @@ from sslorder.api.order import SSLCertificateOrder
 from sslorder.api.payment import SSLPayment
 from sslorder.contract.secret import ORDER_NAME
 from sslorder.contract.snapshot import SecretView
+
+Kind = TypeVar("Kind", bound=KubernetesObject)
 
 
 class Key(NamedTuple):
@@ -76,6 +78,14 @@ class Cache:
         for thing in self._objects[SSLAuthority].values():
             assert isinstance(thing, SSLAuthority)
             yield thing
+
+    def every(self, kind: type[Kind]) -> list[Kind]:
+        """Every object of a kind. May be asked from any thread."""
+        return list(self._objects[kind].values())  # type: ignore[arg-type]
+
+    def secrets(self) -> list[SecretView]:
+        """Every Secret with our mark. May be asked from any thread."""
+        return list(self._secrets.values())
 
     def keys(self, kind: type[KubernetesObject]) -> list[Key]:
         return [Key(kind, namespace, name) for namespace, name in self._objects[kind]]

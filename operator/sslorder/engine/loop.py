@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from sslorder.engine.cache import Key
+from sslorder.engine.observer import Observer
 from sslorder.engine.ports import ClusterError, Stale
 from sslorder.engine.queue import Urgency, WorkQueue
 from sslorder.engine.reconcile import Reconciler
@@ -23,12 +24,13 @@ logger = logging.getLogger(__name__)
 class Loop:
     """`workers` coroutines over one queue."""
 
-    def __init__(self, queue: WorkQueue[Key], reconciler: Reconciler, workers: int = 32) -> None:
+    def __init__(
+        self, queue: WorkQueue[Key], reconciler: Reconciler, workers: int, observer: Observer
+    ) -> None:
         self._queue = queue
         self._reconciler = reconciler
         self._workers = workers
-        self.reconciled = 0
-        self.failed = 0
+        self._observer = observer
 
     async def run(self) -> None:
         """Work until the queue is closed."""
@@ -38,24 +40,26 @@ class Loop:
 
     async def _work(self) -> None:
         while (key := await self._queue.get()) is not None:
+            failed = True
+            self._observer.begun(key)
             try:
-                await self._once(key)
+                failed = not await self._once(key)
             finally:
                 self._queue.done(key)
+                self._observer.ended(key, failed=failed)
 
-    async def _once(self, key: Key) -> None:
-        self.reconciled += 1
+    async def _once(self, key: Key) -> bool:
+        """Look at one object. Returns whether nothing went wrong; one that changed meanwhile did not."""
         try:
             when: datetime | None = await self._reconciler.reconcile(key)
         except Stale as error:
             logger.debug("%s: %s", key, error)
             self._queue.retry(key)
+            return True
         except ClusterError as error:
-            self.failed += 1
             delay = self._queue.retry(key)
             logger.warning("%s: %s. Tried again in %.1f s.", key, error, delay.total_seconds())
         except Exception:
-            self.failed += 1
             delay = self._queue.retry(key)
             logger.exception(
                 "%s: a defect stopped its reconciliation. Tried again in %.1f s.", key, delay.total_seconds()
@@ -63,6 +67,8 @@ class Loop:
         else:
             self._queue.forget(key)
             self._queue.wake_at(key, when)
+            return True
+        return False
 
     def enqueue(self, keys: Iterable[Key], urgency: Urgency = Urgency.CHANGE) -> None:
         for key in keys:

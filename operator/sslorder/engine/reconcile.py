@@ -183,6 +183,9 @@ class Reconciler:
             written, decided.status.phase, decided.status.message or "", warning=warning
         )
         account = account_of(self._w.cache, order)
+        dossier = self._w.book.of(order, account)
+        ledger = dossier.ledger if dossier is not None else None
+        self._w.observer.moved(order, decided.status, ledger, self._w.clock.now())
         if account is not None:
             payments = self._w.cache.payments_of(account, order.spec.purchase_order)
             self._enqueue({key_of(payment) for payment in payments})

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -35,6 +35,7 @@ from sslorder.engine.authorities import Authorities
 from sslorder.engine.cache import Cache, Key
 from sslorder.engine.gather import Book
 from sslorder.engine.loop import Loop
+from sslorder.engine.observer import Observer
 from sslorder.engine.ports import Clock, Connector
 from sslorder.engine.queue import Urgency, WorkQueue
 from sslorder.engine.reconcile import Reconciler
@@ -59,12 +60,13 @@ Raw = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an operator is given rather than takes: time, chance and threads."""
+    """What an operator is given rather than takes: time, chance, threads, and who keeps its figures."""
 
     clock: Clock
     random: Random
     threads: Executor
     monotonic: Callable[[], float] = time.monotonic
+    observer: Observer = field(default_factory=Observer)
 
 
 class Operator:
@@ -77,7 +79,8 @@ class Operator:
         self._client = client
         self._connector = connector
         self._around = surroundings
-        self._cache = Cache()
+        self.cache = Cache()
+        self.has_listed = False
         self._queue: WorkQueue[Key] | None = None
         self._working: asyncio.Task[None] | None = None
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -102,15 +105,16 @@ class Operator:
             self.hear_namespace(None, raw)
         for raw in (await self._client.list(SECRETS, label_selector=ORDER_UID))[0]:
             self.hear_secret(None, raw)
+        self.has_listed = True
 
     def hear(self, kind: type[KubernetesObject], event: str | None, raw: Raw) -> None:
         """Take note of a watch event about one of our kinds. `event` is None for what a LIST found."""
         metadata = raw["metadata"]
         if event == "DELETED":
-            work = self._cache.drop(kind, metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+            work = self.cache.drop(kind, metadata.get("namespace", ""), metadata["name"], metadata["uid"])
         else:
             thing = read(kind, raw)
-            work = self._cache.put(thing) if thing is not None else set()
+            work = self.cache.put(thing) if thing is not None else set()
             if event is not None and thing is not None and _may_take_away(thing):
                 self._enqueue(work, Urgency.REMOVAL)
                 return
@@ -119,16 +123,16 @@ class Operator:
     def hear_namespace(self, event: str | None, raw: Raw) -> None:
         metadata = raw["metadata"]
         if event == "DELETED":
-            self._enqueue(self._cache.drop_namespace(metadata["name"]))
+            self._enqueue(self.cache.drop_namespace(metadata["name"]))
         else:
-            self._enqueue(self._cache.put_namespace(metadata["name"], metadata["uid"]))
+            self._enqueue(self.cache.put_namespace(metadata["name"], metadata["uid"]))
 
     def hear_secret(self, event: str | None, raw: Raw) -> None:
         metadata = raw["metadata"]
         if event == "DELETED":
-            self._enqueue(self._cache.drop_secret(metadata["namespace"], metadata["name"], metadata["uid"]))
+            self._enqueue(self.cache.drop_secret(metadata["namespace"], metadata["name"], metadata["uid"]))
         else:
-            self._enqueue(self._cache.put_secret(view(raw)))
+            self._enqueue(self.cache.put_secret(view(raw)))
 
     async def sweep(self) -> None:
         """Find what a lost DELETED event left in the cache: Kopf does not make one up after a relist."""
@@ -141,17 +145,22 @@ class Operator:
 
     async def _sweep_once(self) -> None:
         for kind in KINDS:
-            known = self._cache.keys(kind)
+            known = self.cache.keys(kind)
             items, _ = await self._client.list(resource(kind))
             present = {(raw["metadata"].get("namespace", ""), raw["metadata"]["name"]) for raw in items}
             for key in known:
                 if key[1:] not in present:
-                    self._enqueue(self._cache.drop(*key))
-        known_secrets = self._cache.secret_places()
+                    self._enqueue(self.cache.drop(*key))
+        known_secrets = self.cache.secret_places()
         items, _ = await self._client.list(SECRETS, label_selector=ORDER_UID)
         present = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in items}
         for place in known_secrets - present:
-            self._enqueue(self._cache.drop_secret(*place))
+            self._enqueue(self.cache.drop_secret(*place))
+
+    def waiting(self) -> Mapping[Urgency, int]:
+        """How many objects wait to be looked at. None do while another holds the Lease."""
+        queue = self._queue
+        return queue.depth() if queue is not None else dict.fromkeys(Urgency, 0)
 
     def _enqueue(self, keys: Iterable[Key], urgency: Urgency = Urgency.CHANGE) -> None:
         if self._queue is not None:
@@ -168,7 +177,7 @@ class Operator:
         settings, client, around = self._settings, self._client, self._around
         dossiers = DossierSecrets(client, settings.namespace)
         world = World(
-            cache=self._cache,
+            cache=self.cache,
             book=Book(),
             authorities=Authorities(self._connector, around.clock),
             cluster=Objects(client, around.clock, settings.identity),
@@ -178,16 +187,17 @@ class Operator:
             clock=around.clock,
             random=around.random,
             threads=around.threads,
+            observer=around.observer,
             absent_since=self.elector.former_renewal,
-            unseen=set(self._cache.keys(SSLCertificateOrder)),
+            unseen=set(self.cache.keys(SSLCertificateOrder)),
         )
         world.book.load(await dossiers.list())
         queue = self._queue = WorkQueue[Key](around.clock, around.random)
         reconciler = Reconciler(world, settings.configuration.as_provider(), self._enqueue)
-        loop = Loop(queue, reconciler, settings.workers)
+        loop = Loop(queue, reconciler, settings.workers, around.observer)
         for kind in KINDS:
-            self._enqueue(self._cache.keys(kind), Urgency.RESYNC)
-        self._enqueue(self._cache.orders_with_secrets(), Urgency.RESYNC)
+            self._enqueue(self.cache.keys(kind), Urgency.RESYNC)
+        self._enqueue(self.cache.orders_with_secrets(), Urgency.RESYNC)
         self._working = asyncio.create_task(loop.run(), name="workers")
         self._working.add_done_callback(self._note_end)
         logger.info("Acting: %d dossiers, %d objects to look at.", len(world.book), len(queue))
