@@ -96,6 +96,10 @@ class Sandbox:
     def issued(self) -> list[Issued]:
         return cast("list[Issued]", self._ask("GET", "/certificates"))
 
+    def revoke(self, serial: str, reason: str = "cessationOfOperation") -> None:
+        """Have the authority revoke of its own accord."""
+        self._ask("PATCH", f"/certificates/{serial}", {"revocation_reason": reason})
+
     def requests(self, since: int = 0) -> list[dict[str, Any]]:
         """What the API was asked after request `since`, oldest first; status None: being answered."""
         return cast("list[dict[str, Any]]", self._ask("GET", f"/requests?since={since}"))

@@ -1,6 +1,7 @@
 """What the sandbox does wrong on demand, and that it does nothing else wrong."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -99,6 +100,89 @@ def test_a_delay_is_waited_for_and_by_nobody_else(sandbox: Sandbox, open_account
     client.get("/trustchain")
     assert time.monotonic() - started >= 0.5
     assert sandbox.requests()[-1]["faults"] == ["delay"]
+
+
+def test_who_asks_too_often_is_told_for_how_long_to_stay_away(sandbox: Sandbox, client: Client) -> None:
+    sandbox.set_faults({"fault": "too-many-requests", "seconds": 7, "times": 1})
+    response = client.order(NAME)
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "7")
+    assert client.get("/counters/certificates/issued") == {"value": 0}
+    client.buy(NAME)
+
+
+def test_a_late_commit_comes_after_the_connection_is_gone(sandbox: Sandbox, client: Client) -> None:
+    sandbox.set_faults({"fault": "commit-late", "seconds": 0.5, "times": 1})
+    with pytest.raises(requests.exceptions.ConnectionError):
+        client.order(NAME)
+    assert client.get("/counters/certificates/issued") == {"value": 0}
+    wait_until(lambda: client.get("/counters/certificates/issued") == {"value": 1})
+
+
+@pytest.mark.parametrize(("statistic", "revoked"), [("issued", False), ("revoked", True)])
+def test_statistics_may_lag(sandbox: Sandbox, client: Client, statistic: str, revoked: bool) -> None:
+    serial = client.buy(NAME)
+    if revoked:
+        sandbox.revoke(serial)
+    sandbox.set_faults({"fault": "lagging-statistics", "seconds": 3_600})
+    assert client.get(f"/stats/{statistic}") == []
+    sandbox.clear_faults()
+    assert [entry["serial_number"] for entry in client.get(f"/stats/{statistic}")] == [serial]
+
+
+def test_an_exhausted_quota_is_told_and_kept_to(sandbox: Sandbox, client: Client) -> None:
+    sandbox.set_faults({"fault": "no-quota"})
+    assert client.get("/quotas/issuance") == {"value": 0}
+    response = client.order(NAME)
+    assert (response.status_code, "quota" in response.json()["description"]) == (422, True)
+    sandbox.clear_faults()
+    client.buy(NAME)
+
+
+def test_a_certificate_may_be_revoked_unasked(sandbox: Sandbox, client: Client) -> None:
+    sandbox.set_faults({"fault": "revoked-unasked", "seconds": 0.2, "times": 1})
+    taken, kept = client.buy(NAME), client.buy(NAME)
+    wait_until(lambda: client.get(f"/certificates/{taken}")["status"] == "REVOKED")
+    assert client.get(f"/certificates/{kept}")["status"] == "ISSUED"
+
+
+def test_a_rotated_intermediate_signs_and_publishes_a_crl_of_its_own(
+    sandbox: Sandbox, client: Client
+) -> None:
+    before = client.buy(NAME)
+    old = client.get("/trustchain")[0]
+    sandbox.set_faults({"fault": "rotated-intermediate", "times": 1})
+    after = client.buy(NAME)
+    new, root = (x509.load_pem_x509_certificate(pem.encode()) for pem in client.get("/trustchain"))
+    leaves = {serial: client.certificate(serial) for serial in (before, after)}
+    leaves[before].verify_directly_issued_by(x509.load_pem_x509_certificate(old.encode()))
+    leaves[after].verify_directly_issued_by(new)
+    new.verify_directly_issued_by(root)
+    for serial in leaves:
+        sandbox.revoke(serial)
+    assert listed(leaves[before]) & {before, after} == {before}
+    assert listed(leaves[after]) == {after}
+
+
+def listed(leaf: x509.Certificate) -> set[str]:
+    """The serial numbers on the CRL that a certificate points to, which its issuer signed."""
+    points = leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    (name,) = points[0].full_name or ()
+    crl = x509.load_der_x509_crl(requests.get(name.value, timeout=10).content)
+    assert crl.issuer == leaf.issuer
+    return {f"{entry.serial_number:X}" for entry in crl}
+
+
+def wait_until(met: Callable[[], bool]) -> None:
+    bound = time.monotonic() + 20
+    while not met():
+        assert time.monotonic() < bound, "it never came true"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("serial", ["0", "not-a-serial"])
+def test_nothing_is_revoked_that_was_never_issued(sandbox: Sandbox, serial: str) -> None:
+    response = requests.patch(f"{sandbox.admin}/certificates/{serial}", json={}, timeout=10)
+    assert response.status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ _VETTED_FOR_EV = _VETTED | {
 
 
 class Profile(BaseModel):
-    """What an account may buy. `subject` is the organisation vetted for OV and EV, by HVCA's names."""
+    """What an account may buy. `subject` is the organisation vetted for OV and EV, by HVCA's names;
+    `demanded` are fields of the subject that a request must state."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,6 +62,7 @@ class Profile(BaseModel):
     key_format: Literal["PKCS8", "PKCS10"] = "PKCS10"
     public_key_signature: Presence = Presence.FORBIDDEN
     subject: dict[str, str] = {}
+    demanded: list[Literal["common_name", "email"]] = []
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -92,6 +94,12 @@ class Profile(BaseModel):
             **{field: static.get(field, forbidden) for field in SUBJECT_FIELDS},
             "common_name": StringPolicy(presence=Presence.OPTIONAL, format=names),
             "organizational_unit": ListPolicy(),
+            **{
+                field: StringPolicy(
+                    presence=Presence.REQUIRED, format=names if field == "common_name" else ".+@.+"
+                )
+                for field in self.demanded
+            },
         }
         return Policy(
             validity=ValidityPolicy(

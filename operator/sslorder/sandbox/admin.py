@@ -4,6 +4,7 @@ GET    /accounts               names, products, quotas, policies
 POST   /accounts               NewAccount -> 201 the credentials, as a Kubernetes Secret holds them
 PATCH  /accounts/NAME          AccountChange -> the account
 GET    /certificates           everything issued
+PATCH  /certificates/SERIAL    RevocationRequest: the authority revokes it of its own accord
 GET    /requests?since=ID      what the API was asked after request ID
 GET    /faults                 those switched on, and the catalogue
 PUT    /faults                 a list of Fault: these and no others are on
@@ -16,10 +17,12 @@ from aiohttp import web
 from pydantic import RootModel
 
 from sslorder.sandbox.accounts import AccountChange, NewAccount
+from sslorder.sandbox.certificates import RevocationRequest
 from sslorder.sandbox.faults import CATALOGUE, Fault, Faults
 from sslorder.sandbox.http import BODY_LIMIT, ProblemError, answer, parse
 from sslorder.sandbox.registry import NameTakenError, Registry
 from sslorder.sandbox.requestlog import RequestLog
+from sslorder.sandbox.revocation import REASONS
 from sslorder.sandbox.store import Account, Store
 
 
@@ -28,8 +31,16 @@ class FaultList(RootModel[list[Fault]]):
 
 
 class Admin:
-    def __init__(self, store: Store, registry: Registry, faults: Faults, log: RequestLog) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        faults: Faults,
+        log: RequestLog,
+        clock: Callable[[], float],
+    ) -> None:
         self._store, self._registry, self._faults, self._log = store, registry, faults, log
+        self._clock = clock
 
     def application(self) -> web.Application:
         application = web.Application(middlewares=[_problems], client_max_size=BODY_LIMIT)
@@ -37,6 +48,7 @@ class Admin:
         application.router.add_post("/accounts", self._create_account)
         application.router.add_patch("/accounts/{name}", self._change_account)
         application.router.add_get("/certificates", self._certificates)
+        application.router.add_patch("/certificates/{serial}", self._revoke)
         application.router.add_get("/requests", self._requests)
         application.router.add_get("/faults", self._list_faults)
         application.router.add_put("/faults", self._set_faults)
@@ -70,6 +82,15 @@ class Admin:
         except ValueError as error:
             raise ProblemError(422, str(error)) from error
         return answer(self._shown(self._registry.get(account.name) or account))
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        asked = parse(await request.read(), RevocationRequest)
+        serial, now = request.match_info["serial"], int(self._clock())
+        if asked.revocation_reason not in REASONS:
+            raise ProblemError(422, f"revocation_reason: must be one of {', '.join(REASONS)}")
+        if not self._store.revoke(serial, now, asked.revocation_time or now, asked.revocation_reason):
+            raise ProblemError(404, f"no certificate {serial} that is not revoked")
+        return answer({"serial": serial, "revoked": True, "reason": asked.revocation_reason})
 
     async def _certificates(self, _: web.Request) -> web.Response:
         return answer(

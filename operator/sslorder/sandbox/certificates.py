@@ -1,8 +1,11 @@
 """Certificates, and the figures about them: /certificates, /trustchain, /quotas, /counters, /stats."""
 
+import asyncio
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+from math import ceil
 
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -12,16 +15,17 @@ from sslorder.sandbox.calls import Call, Handler, Route
 from sslorder.sandbox.claims import Claims
 from sslorder.sandbox.faults import FaultName, Faults
 from sslorder.sandbox.hierarchy import Hierarchy, stray_issuer
-from sslorder.sandbox.http import ProblemError, answer
+from sslorder.sandbox.http import ProblemError, answer, hang_up
 from sslorder.sandbox.issuance import FLAWS, issue
-from sslorder.sandbox.policy import CertificateRequest, RefusedByPolicyError, judge
+from sslorder.sandbox.policy import CertificateRequest, Order, RefusedByPolicyError, judge
 from sslorder.sandbox.registry import Registry
 from sslorder.sandbox.revocation import REASONS
 from sslorder.sandbox.settings import DAY
-from sslorder.sandbox.store import Certificate, QuotaExhaustedError, Statistic, Store
+from sslorder.sandbox.store import Account, Certificate, QuotaExhaustedError, Statistic, Store
 
 STATISTICS_WINDOW = 30 * DAY
 LATEST = 10**11  # a moment beyond every other
+UNASKED_REASON = "cessationOfOperation"
 
 
 class RevocationRequest(BaseModel):
@@ -68,25 +72,47 @@ class Certificates:
         for fault, flaw in FLAWS.items():
             if self._faults.strike(fault, call.record):
                 order = flaw(order)
-        certificate = issue(order, call.account.profile.product, self._hierarchy.issuing)
+        if self._faults.strike(FaultName.NO_QUOTA, call.record):
+            raise ProblemError(422, "the account's issuance quota is exhausted")
+        if self._faults.strike(FaultName.ROTATED_INTERMEDIATE, call.record):
+            self._hierarchy.rotate(datetime.fromtimestamp(call.now, UTC))
+        if late := self._faults.strike(FaultName.COMMIT_LATE, call.record):
+            wait = late.seconds or 0
+            self._later(wait, lambda: self._issue(order, call.account, call.now + int(wait)))
+            return hang_up(call.http)
+        serial = self._issue(order, call.account, call.now)
+        if unasked := self._faults.strike(FaultName.REVOKED_UNASKED, call.record):
+            moment = call.now + int(unasked.seconds or 0)
+            self._later(
+                unasked.seconds or 0, lambda: self._store.revoke(serial, moment, moment, UNASKED_REASON)
+            )
+        return web.Response(status=201, headers={"Location": call.location(f"/certificates/{serial}")})
+
+    @staticmethod
+    def _later(seconds: float, deed: Callable[[], object]) -> None:
+        asyncio.get_running_loop().call_later(seconds, deed)
+
+    def _issue(self, order: Order, account: Account, now: int) -> str:
+        """Sign, record and count one certificate; returns its serial number."""
+        certificate = issue(order, account.profile.product, self._hierarchy.issuing)
         spki = order.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         serial = f"{certificate.serial_number:X}"
         try:
             self._store.issue(
                 Certificate(
                     serial=serial,
-                    account=call.account.name,
+                    account=account.name,
                     pem=certificate.public_bytes(Encoding.PEM).decode(),
                     names=order.dns_names,
                     spki_sha256=hashlib.sha256(spki).hexdigest(),
                     not_before=order.not_before,
                     not_after=order.not_after,
-                    issued_at=call.now,
+                    issued_at=now,
                 )
             )
         except QuotaExhaustedError as error:
             raise ProblemError(422, "the account's issuance quota is exhausted") from error
-        return web.Response(status=201, headers={"Location": call.location(f"/certificates/{serial}")})
+        return serial
 
     def _certificate(self, call: Call) -> Certificate:
         text = call.segment("serial")
@@ -130,7 +156,8 @@ class Certificates:
         return answer([issuing.pem, self._hierarchy.root.pem])
 
     async def _quota(self, call: Call) -> web.Response:
-        return answer({"value": self._store.quota(call.account.name)})
+        exhausted = self._faults.strike(FaultName.NO_QUOTA, call.record)
+        return answer({"value": 0 if exhausted else self._store.quota(call.account.name)})
 
     def _counter(self, column: Statistic) -> Handler:
         async def count(call: Call) -> web.Response:
@@ -141,6 +168,8 @@ class Certificates:
     def _statistic(self, column: Statistic) -> Handler:
         async def list_certificates(call: Call) -> web.Response:
             to = call.number("to", call.now, 0, LATEST)
+            if lag := self._faults.strike(FaultName.LAGGING_STATISTICS, call.record):
+                to = min(to, call.now - ceil(lag.seconds or 0))
             window = call.number("from", max(0, call.now - STATISTICS_WINDOW), 0, LATEST), to
             found, total = self._store.statistic(column, call.account.name, window, call.page())
             content = [

@@ -73,7 +73,9 @@ def _address(text: str) -> Address:
 
 
 def _parser() -> argparse.ArgumentParser:
-    faults = "\n".join(f"  {name:14} {row.effect}" for name, row in CATALOGUE.items())
+    faults = "\n".join(
+        f"  {name:21} {row.effect}{f' ({row.needs})' if row.needs else ''}" for name, row in CATALOGUE.items()
+    )
     parser = argparse.ArgumentParser(
         prog="sslorder sandbox",
         description="A certification authority that speaks GlobalSign's HVCA v2, for test environments. "

@@ -21,31 +21,51 @@ class FaultName(StrEnum):
     EXPIRED = "expired"
     NOT_YET_VALID = "not-yet-valid"
     WRONG_CHAIN = "wrong-chain"
+    ROTATED_INTERMEDIATE = "rotated-intermediate"
+    TOO_MANY_REQUESTS = "too-many-requests"
+    COMMIT_LATE = "commit-late"
+    LAGGING_STATISTICS = "lagging-statistics"
+    NO_QUOTA = "no-quota"
+    REVOKED_UNASKED = "revoked-unasked"
 
 
 class Row(NamedTuple):
-    """Where a fault strikes (None: any operation), the member it cannot do without, and what it does."""
+    """Where a fault strikes (empty: anywhere), the member it cannot do without, and what it does."""
 
-    only: Operation | None
+    only: tuple[Operation, ...]
     needs: Literal["seconds", "status", "reads"] | None
     effect: str
 
 
 CATALOGUE: dict[FaultName, Row] = {
-    FaultName.DELAY: Row(None, "seconds", "waits before it begins"),
-    FaultName.REFUSE: Row(None, "status", "answers with that status and does nothing"),
-    FaultName.GARBAGE: Row(
-        None, None, "does what was asked, then answers with `body` and without its headers"
+    FaultName.DELAY: Row((), "seconds", "waits before it begins"),
+    FaultName.REFUSE: Row((), "status", "answers with that status and does nothing"),
+    FaultName.TOO_MANY_REQUESTS: Row((), "seconds", "answers 429 with that Retry-After and does nothing"),
+    FaultName.GARBAGE: Row((), None, "does what was asked, then answers with `body` and without its headers"),
+    FaultName.LOSE_ANSWER: Row((), None, "does what was asked, then closes the connection without a word"),
+    FaultName.COMMIT_LATE: Row(
+        ("request",), "seconds", "closes the connection without a word, and issues that much later"
     ),
-    FaultName.LOSE_ANSWER: Row(None, None, "does what was asked, then closes the connection without a word"),
-    FaultName.NOT_READY: Row("collect", "reads", "answers 202 to the first reads of each certificate"),
-    FaultName.WRONG_KEY: Row("request", None, "certifies a key that is not the one in the request"),
+    FaultName.NO_QUOTA: Row(("quota", "request"), None, "says that the quota is exhausted"),
+    FaultName.NOT_READY: Row(("collect",), "reads", "answers 202 to the first reads of each certificate"),
+    FaultName.LAGGING_STATISTICS: Row(
+        ("stats-issued", "stats-revoked"), "seconds", "leaves out what is younger than that"
+    ),
+    FaultName.WRONG_KEY: Row(("request",), None, "certifies a key that is not the one in the request"),
     FaultName.WRONG_NAMES: Row(
-        "request", None, "certifies wrong.example instead of the names in the request"
+        ("request",), None, "certifies wrong.example instead of the names in the request"
     ),
-    FaultName.EXPIRED: Row("request", None, "issues a certificate that ended a day ago"),
-    FaultName.NOT_YET_VALID: Row("request", None, "issues a certificate that begins in a day"),
-    FaultName.WRONG_CHAIN: Row("trustchain", None, "gives an issuer of the right name that signed nothing"),
+    FaultName.EXPIRED: Row(("request",), None, "issues a certificate that ended a day ago"),
+    FaultName.NOT_YET_VALID: Row(("request",), None, "issues a certificate that begins in a day"),
+    FaultName.REVOKED_UNASKED: Row(
+        ("request",), "seconds", "issues, and revokes of its own accord that much later"
+    ),
+    FaultName.ROTATED_INTERMEDIATE: Row(
+        ("request",), None, "has a new intermediate sign, from this certificate on"
+    ),
+    FaultName.WRONG_CHAIN: Row(
+        ("trustchain",), None, "gives an issuer of the right name that signed nothing"
+    ),
 }
 
 
@@ -71,8 +91,8 @@ class Fault(BaseModel):
         row = CATALOGUE[self.fault]
         if row.needs and getattr(self, row.needs) is None:
             raise ValueError(f"{self.fault} needs {row.needs}")
-        if row.only and self.operation not in (None, row.only):
-            raise ValueError(f"{self.fault} strikes {row.only}, not {self.operation}")
+        if row.only and self.operation not in (None, *row.only):
+            raise ValueError(f"{self.fault} strikes {' and '.join(row.only)}, not {self.operation}")
         return self
 
 

@@ -65,18 +65,30 @@ class Credential(NamedTuple):
 @dataclass(frozen=True)
 class Hierarchy:
     root: Signer
-    issuing: Signer
+    intermediates: dict[str, Signer]
     access: Signer
     directory: Path
+    crl_base: str
 
     @classmethod
     def open(cls, directory: Path, crl_base: str, now: datetime) -> Self:
         """Load what `directory` holds and make what is missing; certificates point to the URL `crl_base`."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         root = _kept(directory, "root", crl_base, None, now)
-        issuing = _kept(directory, "issuing", crl_base, root, now)
+        names = ["issuing", *sorted((path.stem for path in directory.glob("issuing-*.crt")), key=_ordinal)]
+        intermediates = {name: _kept(directory, name, crl_base, root, now) for name in names}
         access = _kept(directory, "access", crl_base, None, now)
-        return cls(root, issuing, access, directory)
+        return cls(root, intermediates, access, directory, crl_base)
+
+    @property
+    def issuing(self) -> Signer:
+        """The intermediate that signs now: the newest."""
+        return next(reversed(self.intermediates.values()))
+
+    def rotate(self, now: datetime) -> None:
+        """Have a new intermediate sign from now on. The CRLs of its predecessors stay."""
+        name = f"issuing-{len(self.intermediates) + 1}"
+        self.intermediates[name] = _kept(self.directory, name, self.crl_base, self.root, now)
 
     def server_certificate(self, names: list[str], now: datetime) -> tuple[Path, Path]:
         """A certificate for the API's own listener, made anew at each start; returns its files."""
@@ -111,6 +123,10 @@ class Hierarchy:
             .sign(self.access.key, hashes.SHA256())
         )
         return Credential(certificate.serial_number, _pem(certificate), _key_pem(key))
+
+
+def _ordinal(name: str) -> int:
+    return int(name.partition("-")[2])
 
 
 def stray_issuer(like: Signer, now: datetime) -> Signer:
@@ -181,9 +197,9 @@ def _authority(
             x509.NameAttribute(NameOID.COMMON_NAME, f"Sandbox {name.capitalize()} CA NOT TRUSTED"),
         ]
     )
-    signing_key = issuer.key if issuer else key
+    signing_key, life = issuer.key if issuer else key, LIFE[name.partition("-")[0]]
     builder = (
-        _builder(key, subject, issuer.certificate.subject if issuer else subject, now, LIFE[name])
+        _builder(key, subject, issuer.certificate.subject if issuer else subject, now, life)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0 if issuer else None), critical=True)
         .add_extension(key_usage(authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

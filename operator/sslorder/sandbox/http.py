@@ -15,14 +15,16 @@ BODY_LIMIT = 256 * 1024
 class ProblemError(Exception):
     """An answer that is an error: its status and what to tell the client."""
 
-    def __init__(self, status: int, description: str) -> None:
+    def __init__(self, status: int, description: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(description)
-        self.status, self.description = status, description
+        self.status, self.description, self._headers = status, description, headers or {}
 
     def response(self) -> web.Response:
         body = json.dumps({"status": self.status, "description": self.description}).encode()
         return web.Response(
-            status=self.status, body=body, headers={"Content-Type": "application/problem+json"}
+            status=self.status,
+            body=body,
+            headers={"Content-Type": "application/problem+json", **self._headers},
         )
 
 
@@ -30,6 +32,13 @@ def answer(content: Any, status: int = 200, headers: dict[str, str] | None = Non
     return web.Response(
         status=status, body=json.dumps(content).encode(), headers={"Content-Type": JSON, **(headers or {})}
     )
+
+
+def hang_up(request: web.Request) -> web.Response:
+    """Close the connection without a word. What is returned reaches nobody."""
+    if request.transport:
+        request.transport.abort()
+    return web.Response()
 
 
 def parse_json(raw: bytes) -> Any:

@@ -14,6 +14,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from math import ceil
 from typing import NamedTuple
 
 from aiohttp import web
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sslorder.sandbox.calls import PREFIX, Call, Handler, Route
 from sslorder.sandbox.faults import FaultName, Faults
-from sslorder.sandbox.http import BODY_LIMIT, ProblemError, answer
+from sslorder.sandbox.http import BODY_LIMIT, ProblemError, answer, hang_up
 from sslorder.sandbox.registry import Registry
 from sslorder.sandbox.requestlog import Operation, Record, RequestLog
 from sslorder.sandbox.store import Account
@@ -101,15 +102,16 @@ class Hvca:
                 await asyncio.sleep(delay.seconds or 0)
             if (refusal := self._faults.strike(FaultName.REFUSE, record)) and refusal.status:
                 raise ProblemError(refusal.status, "a fault that was asked for")
+            if busy := self._faults.strike(FaultName.TOO_MANY_REQUESTS, record):
+                wait = {"Retry-After": str(ceil(busy.seconds or 0))}
+                raise ProblemError(429, "a fault that was asked for", wait)
             if token:
                 self._check_token(request, account)
             response = await handler(Call(request, account, record, int(self._clock())))
             if garbage := self._faults.strike(FaultName.GARBAGE, record):
                 status = 200 if response.status == 204 else response.status  # a 204 has no body to spoil
                 return web.Response(status=status, text=garbage.body)
-            if self._faults.strike(FaultName.LOSE_ANSWER, record) and request.transport:
-                request.transport.abort()
-            return response
+            return hang_up(request) if self._faults.strike(FaultName.LOSE_ANSWER, record) else response
 
         return serve
 

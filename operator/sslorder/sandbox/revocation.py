@@ -25,6 +25,7 @@ class Revoked(NamedTuple):
     serial: int
     at: int
     reason: str
+    issuer: x509.Name
 
 
 def revocation_list(signer: Signer, revoked: Iterable[Revoked], number: int, now: datetime) -> bytes:

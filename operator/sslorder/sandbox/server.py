@@ -76,7 +76,7 @@ async def run(
         tls = _tls(*hierarchy.server_certificate(settings.server_names(), now), state / "pki" / "access.crt")
         await _serve(stack, hvca.application(), api, tls)
         await _serve(stack, Publication(store, hierarchy, clock).application(), crl)
-        await _serve(stack, Admin(store, registry, faults, log).application(), admin)
+        await _serve(stack, Admin(store, registry, faults, log, clock).application(), admin)
         write_private(endpoint_file, endpoint.model_dump_json())
         ready(endpoint)
         await stopped()

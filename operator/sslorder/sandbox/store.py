@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
+from cryptography import x509
 from pydantic import BaseModel
 
 from sslorder.sandbox.accounts import Profile
@@ -175,18 +176,24 @@ class Store:
     def all_certificates(self) -> list[Certificate]:
         return self._certificates("ORDER BY rowid")
 
-    def revoke(self, serial: str, at: int, holds_from: int, reason: str) -> None:
-        self._db.execute(
-            "UPDATE certificate SET revoked_at = ?, revoked_from = ?, reason = ? WHERE serial = ?",
+    def revoke(self, serial: str, at: int, holds_from: int, reason: str) -> bool:
+        """Returns False when there is nothing of that serial number to revoke."""
+        changed = self._db.execute(
+            "UPDATE certificate SET revoked_at = ?, revoked_from = ?, reason = ?"
+            " WHERE serial = ? AND revoked_at IS NULL",
             (at, holds_from, reason, serial),
         )
+        return changed.rowcount > 0
 
     def revoked(self) -> list[Revoked]:
         rows = self._db.execute(
-            "SELECT serial, revoked_from, reason FROM certificate"
+            "SELECT serial, revoked_from, reason, pem FROM certificate"
             " WHERE revoked_at IS NOT NULL ORDER BY revoked_at"
         )
-        return [Revoked(int(serial, 16), at, reason) for serial, at, reason in rows]
+        return [
+            Revoked(int(serial, 16), at, reason, x509.load_pem_x509_certificate(pem.encode()).issuer)
+            for serial, at, reason, pem in rows
+        ]
 
     def revocations(self) -> int:
         return self._count("SELECT count(*) FROM certificate WHERE revoked_at IS NOT NULL")
