@@ -1,4 +1,4 @@
-"""What admission cannot refuse: told in the status with a reason, what to do and whom to ask; it harms nobody.
+"""What admission cannot refuse: told with a reason, what to do and whom to ask; it harms nobody.
 
 Beside each bad one, a good order of another client becomes Active; and what was bad, made good, goes on.
 """

@@ -185,7 +185,7 @@ class Client:
         self.namespaces = [name]
         self._recorded: list[tuple[type[KubernetesObject], str, str | None]] = []
         self._numbers = itertools.count(1)
-        self._credentials = world.sandbox.create_account(
+        self.credentials = world.sandbox.create_account(
             name, preapproved=[self.domain] if proved else [], **sandbox
         )
 
@@ -195,7 +195,7 @@ class Client:
 
     def begin(self, account: Change, authority: Change) -> None:
         self.world.kube.namespace(self.namespace)
-        self.keeps_credentials(self._credentials)
+        self.keeps_credentials(self.credentials)
         self.records(
             SSLAuthority,
             changed(
@@ -203,7 +203,7 @@ class Client:
                 {
                     "metadata.name": self.name,
                     "spec.globalSign.credentialsSecretRef.name": self.name,
-                    **self.world.way_to_authority(self._credentials),
+                    **self.world.way_to_authority(self.credentials),
                     **authority,
                 },
             ),
