@@ -107,6 +107,9 @@ class World:
     def _note(self, **changes: object) -> None:
         self.change(notes=replace(self.s.notes, **changes))  # type: ignore[arg-type]
 
+    def _busy(self) -> Trouble:
+        return Trouble(Reason.AUTHORITY_UNAVAILABLE, "It is busy.", self.s.now + 5 * MINUTE)
+
     def _claims(self, change: Callable[[tuple[Claim, ...]], tuple[Claim, ...]]) -> None:
         assert self.s.authority is not None
         self.change(authority=replace(self.s.authority, claims=change(self.s.authority.claims or ())))
@@ -159,8 +162,7 @@ class World:
             if self.answer is Answer.LOST_BUT_ISSUED:
                 self.issued.add(intent.spki_sha256)
         elif self.answer is Answer.BUSY:
-            busy = Trouble(Reason.AUTHORITY_UNAVAILABLE, "It is busy.", self.s.now + 5 * MINUTE)
-            self._note(in_hand=intent.spki_sha256, trouble=busy)
+            self._note(in_hand=intent.spki_sha256, trouble=self._busy())
         elif self.answer is Answer.REFUSED:
             refusal = Refusal(basis_of(Standing(self.s, ledger)), "the policy forbids it.", self.s.now)
             self.change(ledger=replace(ledger.with_intent(None), refusal=refusal))
@@ -237,6 +239,10 @@ class World:
 
     @carry_out.register
     def _(self, effect: e.Revoke) -> None:
+        if self.answer is Answer.BUSY:
+            self._note(trouble=self._busy())
+            return
+
         def confirmed(leaf: Leaf) -> Leaf:
             if leaf.number != effect.leaf or leaf.revocation is None:
                 return leaf

@@ -57,6 +57,10 @@ TRANSITIONS = (
     Transition(P.SUSPENDED, P.REVOKING, "revocation was asked", "5.5a"),
     Transition(P.REVOKING, P.REVOKED, "the authority confirmed the revocation", "5.5a"),
     Transition(P.REVOKING, P.ACTIVE, "the authority confirmed, and the successor is served", "5.5a"),
+    Transition(P.REVOKING, P.ISSUING, "the authority confirmed, and the successor is awaited", "5.5a"),
+    Transition(P.REVOKING, P.PENDING_VALIDATION, "the authority confirmed, and names are not proved", "3.1"),
+    Transition(P.REVOKING, P.PENDING_PAYMENT, "the authority confirmed, and the period is not paid", "7.2"),
+    Transition(P.EXPIRED, P.REVOKING, "revocation was asked of a leaf that outlives the contract", "5.5a"),
     Transition(P.REVOKED, P.PENDING_PAYMENT, "the next period is not paid", "7.2"),
     Transition(P.REVOKED, P.PENDING_VALIDATION, "a reissue was asked and names are not proved", "3.1"),
     Transition(P.REVOKED, P.ISSUING, "a reissue was asked inside paid time", "5.5a"),
@@ -121,12 +125,32 @@ TRANSITIONS = (
         )
     ),
     *(
+        Transition(P.EXPIRED, phase, "a payment that came in time was recorded late", "7.2")
+        for phase in (P.PENDING_PAYMENT, P.PENDING_VALIDATION, P.ISSUING, P.ACTIVE)
+    ),
+    *(
         Transition(phase, P.REJECTED, "the provider rejected the order", "4.1")
-        for phase in (P.RECEIVED, P.PENDING_PAYMENT, P.PENDING_VALIDATION, P.ISSUING)
+        for phase in (
+            P.RECEIVED,
+            P.PENDING_PAYMENT,
+            P.PENDING_VALIDATION,
+            P.ISSUING,
+            P.ACTIVE,
+            P.REVOKING,
+            P.REVOKED,
+            P.EXPIRED,
+        )
     ),
     *(
         Transition(P.REJECTED, phase, "the provider reopened the order", "4.1")
-        for phase in (P.RECEIVED, P.PENDING_PAYMENT, P.PENDING_VALIDATION, P.ISSUING, P.ACTIVE)
+        for phase in (
+            P.RECEIVED,
+            P.PENDING_PAYMENT,
+            P.PENDING_VALIDATION,
+            P.ISSUING,
+            P.ACTIVE,
+            P.REVOKED,
+        )
     ),
 )
 
