@@ -2,7 +2,8 @@
 
 Rules:
 - The first effect of a plan is carried out, then everything is looked at anew.
-- The authority does what `answer` says; every effect that reached it is in `told`.
+- The authority does what `answer` says. What was carried out is in `done`, what of it reached the authority
+  in `told`.
 - `settle` ends when nothing is left to do, and writes the status; more than `MOST_STEPS` are a livelock.
 """
 
@@ -57,7 +58,7 @@ class World:
     answer: Answer = Answer.ISSUED
     proofs_are_set: bool = True
     claims: tuple[Claim, ...] = (PROVED,)
-    told: list[e.Effect] = field(default_factory=list)
+    done: list[e.Effect] = field(default_factory=list)
     issued: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
     watch: Callable[[Snapshot, Plan], None] | None = None
@@ -66,6 +67,10 @@ class World:
     def ledger(self) -> Ledger:
         assert self.s.ledger is not None
         return self.s.ledger
+
+    @property
+    def told(self) -> list[e.Effect]:
+        return [effect for effect in self.done if isinstance(effect, CALLS)]
 
     @property
     def bought(self) -> int:
@@ -92,8 +97,7 @@ class World:
                 self.change(order=self.s.order.model_copy(update={"status": current.status}))
                 return current
             effect = current.effects[0]
-            if isinstance(effect, CALLS):
-                self.told.append(effect)
+            self.done.append(effect)
             self.carry_out(effect)
         raise AssertionError(f"no end after {MOST_STEPS} steps: {current.effects}")
 
