@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -96,17 +96,17 @@ class ControlPlane(Cluster):
         :raises FileExistsError: `data_dir` exists.
         """
         programs = executables()
-        if data_dir is None:
-            directory = Path(tempfile.mkdtemp(prefix="sslorder-controlplane-"))
-        else:
-            directory = data_dir.resolve()
-            directory.mkdir(mode=0o700, parents=True)
-        plane = cls(programs, directory, keep=data_dir is not None)
-        try:
+        with ExitStack() as undo:
+            if data_dir is None:
+                directory = Path(tempfile.mkdtemp(prefix="sslorder-controlplane-"))
+                undo.callback(shutil.rmtree, directory, ignore_errors=True)
+            else:
+                directory = data_dir.resolve()
+                directory.mkdir(mode=0o700, parents=True)
+            plane = cls(programs, directory, keep=data_dir is not None)
+            undo.callback(plane.stop)
             plane._start(audit_policy, api_server_flags)
-        except BaseException:
-            plane.stop()
-            raise
+            undo.pop_all()
         return plane
 
     def user(self, name: str, groups: Sequence[str] = ()) -> Path:

@@ -355,7 +355,7 @@ class OrderStatus(Projection):
     authority: ObjectName | None = None
     """SSLAuthority that the order resolved to."""
     certificate: CertificateStatus | None = None
-    """The leaf that is served."""
+    """The leaf that is served, or that returns when a suspension is lifted."""
     revoked: RevokedStatus | None = None
     """The leaf that was revoked last."""
     validation: Annotated[tuple[NameValidation, ...], Field(max_length=MAX_NAMES), BY_NAME] = ()

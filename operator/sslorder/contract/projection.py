@@ -132,9 +132,10 @@ def _conditions(c: Standing, verdict: Verdict) -> tuple[Condition, ...]:
                 )
             )
         shown = verdict.publishes is not None and is_published(c.s, verdict.publishes)
-        result.append(
-            condition(ConditionType.SECRET_PUBLISHED, shown, Reason.PUBLISHED if shown else verdict.reason)
-        )
+        where = f"{c.s.order.metadata.namespace}/{c.s.order.spec.secret_name}"
+        text = f"The Secret {where} {'stands' if shown else 'does not stand: nothing may be served now'}."
+        reason = Reason.PUBLISHED if shown else verdict.reason
+        result.append(condition(ConditionType.SECRET_PUBLISHED, shown, reason, text))
         if c.ledger.notice is not None and c.ends_at is not None:
             how = "by registered letter (9.1)" if c.ledger.notice.by_letter else "through the order (7.4)"
             text = f"Notice was given {how}: the contract ends on {calendar.local_date(c.ends_at)}."

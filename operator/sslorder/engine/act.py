@@ -194,12 +194,12 @@ class Actor:
         if isinstance(error, _NoQuota):
             reason = Reason.QUOTA_EXHAUSTED
         name = s.authority.declared.metadata.name if s.authority else "?"
+        said = error.detail if error.detail.endswith(".") else f"{error.detail}."
         message = (
-            f"The SSLAuthority {name} did not do what was asked ({error.operation}: {error.detail}). It is"
-            " tried again by itself;"
-            f" if it lasts, ask {s.provider.contact}."
+            f"The SSLAuthority {name}: {said} It is tried again by itself; if this lasts, ask"
+            f" {s.provider.contact}."
         )
-        logger.warning("%s: %s", key, message)
+        logger.warning("%s: %s (%s)", key, message, error.operation)
         return Trouble(
             reason, message, self._w.clock.now() + delay, stalled=isinstance(error, Refused | Unauthorised)
         )
@@ -251,7 +251,7 @@ class Actor:
         if await self._w.authorities.read_quota(name) <= 0:
             raise _NoQuota(
                 "GET /quotas/issuance",
-                "its quota is exhausted: no certificate can be issued until it is raised.",
+                "its quota is exhausted, and no certificate can be issued until it is raised",
             )
         dossier = self._dossier(s)
         if effect.key_of is not None and dossier is not None:
