@@ -11,6 +11,8 @@ from tests.controlplane.tether import tethered
 
 START_BOUND: Final = 60.0
 STOP_BOUND: Final = 20.0
+ACTING: Final = "Acting:"
+WATCHING: Final = "Watching as"
 
 
 class Operator:
@@ -21,8 +23,10 @@ class Operator:
         self.log = log
 
     @classmethod
-    def start(cls, kubeconfig: Path, configuration: Path, log: Path, *flags: str) -> Self:
-        """Run it, and wait until it acts."""
+    def start(
+        cls, kubeconfig: Path, configuration: Path, log: Path, *flags: str, until: str = ACTING
+    ) -> Self:
+        """Run it, and wait until its log says `until`."""
         command = [sys.executable, "-m", "sslorder.cli", "run", "--config", str(configuration)]
         begins = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
@@ -31,7 +35,7 @@ class Operator:
             )
         operator = cls(process, log)
         try:
-            operator.wait_for_line("Acting:", begins)
+            operator.wait_for_line(until, begins)
         except BaseException:
             operator.kill()
             raise

@@ -133,7 +133,7 @@ class World:
         words = [str(word) for flag in flags.items() for word in flag]
         self.operator = Operator.start(self.plane.kubeconfig, self.configuration, self.log, *words)
 
-    def way_to_authority(self, credentials: Mapping[str, str]) -> Change:
+    def way_to_authority(self, credentials: Mapping[str, str]) -> Change:  # noqa: ARG002 - proxies need them
         """What an `SSLAuthority` says of the way to the authority, for a client with those credentials."""
         return {"spec.globalSign.url": self.sandbox.api}
 

@@ -1,0 +1,72 @@
+"""`python -m tests.faults` kills the operator at every request boundary; exit status 0 if all ended right.
+
+Boundaries are recorded from a run of each scenario. Every boundary is tried at every moment; what `--kills`
+asks for beyond that are second kills, while the order recovers from a first. Fewer are a sample by `--seed`.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+from tests.faults import table
+from tests.faults.kills import Cut, Outcome, again, carry_out, cuts_of, record
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.stage import Stage
+
+
+def main() -> int:
+    """Runs the command line; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, metavar="N", help="how many runs; default: each boundary thrice")
+    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="only this one; repeatable")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample and of second kills; default 1")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write the table there, as Markdown")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill is a Ctrl-C
+    outcomes: list[Outcome] = []
+    begun = time.monotonic()
+    try:
+        with Stage.set_up() as stage:
+            cuts = plan(stage, options.scenario or list(SCENARIOS), options.kills, Random(options.seed))
+            for number, cut in enumerate(cuts, 1):
+                outcomes.append(carry_out(stage, cut))
+                print(f"{number}/{len(cuts)} {line(outcomes[-1])}", flush=True)
+    except KeyboardInterrupt:
+        print("\nStopped.")
+    if not outcomes:
+        return 130
+    minutes = (time.monotonic() - begun) / 60
+    told = f"{table.summary(outcomes)} {minutes:.0f} minutes.\n\n{table.markdown(outcomes)}\n"
+    print("\n" + told)
+    if options.table:
+        options.table.write_text(told)
+    return int(any(outcome.faults for outcome in outcomes))
+
+
+def plan(stage: Stage, scenarios: list[str], kills: int | None, random: Random) -> list[Cut]:
+    """The runs to be made, of boundaries recorded now."""
+    recorded = {name: record(stage, SCENARIOS[name]) for name in scenarios}
+    cuts = cuts_of(recorded)
+    print(f"{sum(map(len, recorded.values()))} boundaries in {len(recorded)} scenarios", flush=True)
+    if kills is None:
+        return cuts
+    if kills < len(cuts):
+        return random.sample(cuts, kills)
+    return cuts + again(cuts, kills - len(cuts), random)
+
+
+def line(outcome: Outcome) -> str:
+    cut = outcome.cut
+    twice = f", again at request {cut.again}" if cut.again else ""
+    state = "; ".join(outcome.faults) or ("right" if outcome.kills else "right, but did not come by")
+    return (
+        f"{cut.scenario}: {cut.boundary} {cut.moment}{twice}: {outcome.kills} kills,"
+        f" bought {outcome.bought}/{outcome.needed}, {outcome.seconds:.1f} s: {state}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
