@@ -35,7 +35,7 @@ ROOT: Final = Path(__file__).parents[2]
 SYSTEM: Final = "sslorder-system"
 IDENTITY_SECONDS: Final = 24 * 3600
 TOKEN_SECONDS: Final = 2
-TIMING: Final = {"tokenLife": f"{TOKEN_SECONDS}s", "answerWithin": "3s", "statisticsLag": "500ms"}
+TIMING: Final = {"tokenLife": f"{TOKEN_SECONDS}s", "answerWithin": "3s", "statisticsLag": "1s"}
 LEASE_SECONDS: Final = 15
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
 
