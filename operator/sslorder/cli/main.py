@@ -17,6 +17,7 @@ from sslorder.cluster.client import KubeError
 from sslorder.cluster.lease import LeaseTiming
 from sslorder.sandbox import command as sandbox
 from sslorder.service import logs, process
+from sslorder.service.health import Address, Unservable
 from sslorder.service.settings import Configuration, ConfigurationError, Settings
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,13 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         default=_env("lease-seconds", "15"),
         help="how long a leader that fell silent keeps its right to act (default: %(default)s)",
     )
+    run.add_argument(
+        "--health-listen",
+        type=Address.parse,
+        default=_env("health-listen", "127.0.0.1:0"),
+        metavar="HOST:PORT",
+        help="where to serve /livez, /readyz, /metrics; port 0 is any free one (default: %(default)s)",
+    )
     run.add_argument("--log-format", choices=("text", "json"), default=_env("log-format", "text"))
     run.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default=_env("log-level", "info")
@@ -85,12 +93,13 @@ def _run(arguments: argparse.Namespace) -> int:
             kubeconfig=arguments.kubeconfig,
             context=arguments.context,
             workers=arguments.workers,
+            health=arguments.health_listen,
             lease=LeaseTiming(
                 duration=seconds, renew_deadline=seconds * 2 / 3, retry_period=seconds * 2 / 15
             ),
         )
         asyncio.run(process.run(settings))
-    except (ConfigurationError, ValidationError, ConfigException, KubeError) as error:
+    except (ConfigurationError, ValidationError, ConfigException, KubeError, Unservable) as error:
         logger.error("The operator cannot run: %s", error)
         return 1
     return 0

@@ -19,9 +19,12 @@ from typing import Any
 import kopf
 
 from sslorder.cluster.client import KubeClient
-from sslorder.service import watch
+from sslorder.service import pages, watch
 from sslorder.service.connector import GlobalSignConnector
-from sslorder.service.operator import Operator, Surroundings
+from sslorder.service.health import Heart, serving
+from sslorder.service.metrics import Figures
+from sslorder.service.observed import ObservedConnector
+from sslorder.service.operator import KINDS, Operator, Surroundings
 from sslorder.service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -44,8 +47,17 @@ async def run(settings: Settings) -> None:
             connector = GlobalSignConnector(
                 client, settings.namespace, settings.configuration.authority, clock
             )
-            surroundings = Surroundings(clock, random.SystemRandom(), threads)
-            await _watch_and_act(Operator(settings, client, connector, surroundings), settings.identity)
+            figures = Figures(KINDS)
+            surroundings = Surroundings(clock, random.SystemRandom(), threads, observer=figures)
+            operator = Operator(settings, client, ObservedConnector(connector, figures.asked), surroundings)
+            heart = Heart()
+            with serving(settings.health, pages.of(operator, figures, heart)) as address:
+                logger.info("Health and metrics at http://%s.", address)
+                beating = asyncio.create_task(heart.beat(), name="heartbeat")
+                try:
+                    await _watch_and_act(operator, settings.identity)
+                finally:
+                    beating.cancel()
 
 
 async def _watch_and_act(operator: Operator, identity: str) -> None:

@@ -20,6 +20,7 @@ from pydantic.alias_generators import to_camel
 from sslorder.api.schema import Duration
 from sslorder.cluster.lease import LeaseTiming
 from sslorder.contract import snapshot
+from sslorder.service.health import Address
 
 
 class ConfigurationError(Exception):
@@ -118,3 +119,4 @@ class Settings(_Section):
     context: str | None = None
     workers: Annotated[int, Field(ge=1, le=256)] = 32
     lease: LeaseTiming = LeaseTiming()
+    health: Address = Address("127.0.0.1", 0)

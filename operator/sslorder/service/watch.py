@@ -9,6 +9,7 @@ Rules:
 - Dossiers are not watched: the operator is their only writer.
 """
 
+import asyncio
 from typing import Any
 
 import kopf
@@ -32,6 +33,17 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.connect_timeout = 10
     chosen.queueing.idle_timeout = 0.5
     return chosen
+
+
+WATCHED = ("namespaces.v1", "secrets.v1", *(f"{kind.KIND.plural}.{VERSION}.{GROUP}" for kind in KINDS))
+
+
+def check(loop: asyncio.AbstractEventLoop) -> str | None:
+    """Whether Kopf watches everything: a watch that the API server refuses ends with no more than a line in
+    the log. May be asked from any thread."""
+    watchers = " ".join(task.get_name() for task in asyncio.all_tasks(loop))
+    missing = [resource for resource in WATCHED if f"watcher for {resource}@" not in watchers]
+    return f"nobody watches {', '.join(missing)}" if missing else None
 
 
 def registry(operator: Operator) -> kopf.OperatorRegistry:
