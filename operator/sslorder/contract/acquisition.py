@@ -235,17 +235,18 @@ def _beyond_contract(c: Standing, ledger: Ledger) -> Step | None:
     return Step(
         Reason.PAYMENT_DUE,
         f"The order asks for something else than was paid: {'; '.join(differing)}. Nothing is bought for it."
-        " Put it"
-        f" back, or order the rest under a new purchase order (4.2). Questions: {c.s.provider.contact}.",
+        " Put it back, or order the rest under a new purchase order (4.2). Questions:"
+        f" {c.s.provider.contact}.",
         stalled=True,
     )
 
 
-def _too_many_reissues(c: Standing, ledger: Ledger) -> bool:
-    assert c.s.authority is not None
+def _recent_reissues(c: Standing, ledger: Ledger) -> list[datetime]:
+    """When the client's reissues of the last 30 days were made, the oldest first."""
     since = c.now - CLIENT_REISSUE_WINDOW
-    recent = sum(leaf.client_asked and leaf.recorded_at > since for leaf in ledger.leaves)
-    return recent >= c.s.authority.declared.spec.limits.client_reissues_per_month
+    return sorted(
+        leaf.recorded_at for leaf in ledger.leaves if leaf.client_asked and leaf.recorded_at > since
+    )
 
 
 def acquire(c: Standing, ledger: Ledger, *, client_asked: bool = False) -> Step:
@@ -320,15 +321,14 @@ def acquire(c: Standing, ledger: Ledger, *, client_asked: bool = False) -> Step:
             "The first request bought nothing; it is made once more with the same key.",
             (AskAgain(ledger, replace(intent, attempt=intent.attempt + 1)),),
         )
-    if client_asked and _too_many_reissues(c, ledger):
+    limit, recent = authority.declared.spec.limits.client_reissues_per_month, _recent_reissues(c, ledger)
+    if client_asked and len(recent) >= limit:
         return Step(
             Reason.QUOTA_EXHAUSTED,
-            f"This contract has had its {authority.declared.spec.limits.client_reissues_per_month} reissues"
-            " of 30 days. The next is made when the oldest is 30 days past, or sooner if"
-            f" {c.s.provider.contact} raises the limit.",
+            f"This contract has had its {limit} reissues of 30 days. The next is made when the oldest is 30"
+            f" days past, or sooner if {c.s.provider.contact} raises the limit.",
             stalled=True,
-            wake_at=min(leaf.recorded_at for leaf in ledger.leaves if leaf.client_asked)
-            + CLIENT_REISSUE_WINDOW,
+            wake_at=recent[0] + CLIENT_REISSUE_WINDOW if recent else None,
         )
     previous = c.last_sound
     keeps_key = (
