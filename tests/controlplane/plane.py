@@ -109,6 +109,11 @@ class ControlPlane(Cluster):
             undo.pop_all()
         return plane
 
+    @property
+    def components(self) -> Sequence[Component]:
+        """The running programs, for who measures them."""
+        return tuple(self._components)
+
     def user(self, name: str, groups: Sequence[str] = ()) -> Path:
         return self._identity(name, certificate_user(self._authority.client(name, groups)))
 

@@ -59,6 +59,10 @@ class Sandbox:
             _end(process)
             raise
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         self._admin.close()
         _end(self._process)
