@@ -98,7 +98,7 @@ def test_an_answer_that_is_lost_is_searched_for_and_not_asked_again(client: NewC
 
 def test_a_kill_at_any_step_buys_nothing_twice(world: World, client: NewClient) -> None:
     """The order's client, by the request that is under way when the operator is killed."""
-    steps = {step: client() for step in ("quota", "request", "collect", "trustchain")}
+    steps = {step: client() for step in ("quota", "collect", "trustchain")}
     world.sandbox.set_faults(
         *(
             {"fault": "delay", "operation": step, "account": shop.name, "seconds": 1.5, "times": 1}
