@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.controlplane import Cluster
-from tests.harness.world import Client, World
+from tests.harness.world import Client, Order, World
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +27,9 @@ def client(world: World) -> Iterator[Callable[..., Client]]:
     world.sandbox.clear_faults()
     for each in clients:
         each.leaves()
+
+
+@pytest.fixture
+def neighbour(client: Callable[..., Client]) -> Order:
+    """A good order of another client, paid at the same time: whatever goes wrong must not disturb it."""
+    return client().orders().is_paid()

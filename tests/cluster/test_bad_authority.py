@@ -15,12 +15,6 @@ ASK = "certificates@provider.example"
 NOBODY_LISTENS = "https://127.0.0.1:1/v2"
 
 
-@pytest.fixture
-def neighbour(client: NewClient) -> Order:
-    """A good order of another client, paid at the same time."""
-    return client().orders().is_paid()
-
-
 def looked_at_again(shop: Client) -> Record:
     """Its `SSLAuthority`, edited: for without an edit the operator takes its time."""
     authority = shop.recorded_authority()

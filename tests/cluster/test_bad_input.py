@@ -19,12 +19,6 @@ NewClient = Callable[..., Client]
 ASK = "certificates@provider.example"
 
 
-@pytest.fixture
-def neighbour(client: NewClient) -> Order:
-    """A good order of another client, paid at the same time."""
-    return client().orders().is_paid()
-
-
 @dataclass(frozen=True)
 class Bad:
     """What is wrong with an order or its account, and what is said of it."""
@@ -238,7 +232,7 @@ def test_payments_of_one_period_add_up(client: NewClient) -> None:
 def test_one_receipt_that_is_recorded_twice_pays_once(client: NewClient) -> None:
     shop = client()
     order = shop.orders("www", "api")
-    same = {"names": 1, "reference": "receipt 17", "receivedAt": "2026-01-01T00:00:00Z"}
+    same: dict[str, Any] = {"names": 1, "reference": "receipt 17", "receivedAt": "2026-01-01T00:00:00Z"}
     first = shop.pays(order.purchase_order, **same).becomes("DoesNotCover")
     shop.pays(order.purchase_order, **same).becomes("Duplicate", first.name, "counts for nothing")
     order.reaches("PendingPayment")
