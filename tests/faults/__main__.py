@@ -33,7 +33,7 @@ def main() -> int:
             cuts = plan(stage, options.scenario or list(SCENARIOS), options.kills, Random(options.seed))
             for number, cut in enumerate(cuts, 1):
                 outcomes.append(carry_out(stage, cut))
-                print(f"{number}/{len(cuts)} {line(outcomes[-1])}", flush=True)
+                print(f"{number}/{len(cuts)} {table.line(outcomes[-1])}", flush=True)
     except KeyboardInterrupt:
         print("\nStopped.")
     if not outcomes:
@@ -56,16 +56,6 @@ def plan(stage: Stage, scenarios: list[str], kills: int | None, random: Random) 
     if kills < len(cuts):
         return random.sample(cuts, kills)
     return cuts + again(cuts, kills - len(cuts), random)
-
-
-def line(outcome: Outcome) -> str:
-    cut = outcome.cut
-    twice = f", again at request {cut.again}" if cut.again else ""
-    state = "; ".join(outcome.faults) or ("right" if outcome.kills else "right, but did not come by")
-    return (
-        f"{cut.scenario}: {cut.boundary} {cut.moment}{twice}: {outcome.kills} kills,"
-        f" bought {outcome.bought}/{outcome.needed}, {outcome.seconds:.1f} s: {state}"
-    )
 
 
 if __name__ == "__main__":

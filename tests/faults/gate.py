@@ -152,6 +152,10 @@ class Gate:
 
     async def _stopped(self) -> None:
         self._going_on = self._loop.create_future()
+        self._in_flight -= 1  # what is stopped disturbs no rest
         self.reached.set()
-        if not await self._going_on:
-            raise Dropped
+        try:
+            if not await self._going_on:
+                raise Dropped
+        finally:
+            self._in_flight += 1

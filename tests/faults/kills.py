@@ -42,22 +42,22 @@ class Outcome:
 
 
 @contextmanager
-def _told(stage: Stage, scenario: Scenario) -> Iterator[Order]:
+def told(stage: Stage, scenario: Scenario) -> Iterator[Order]:
     """An order of that scenario, where nothing more happens."""
     client = stage.client(**scenario.client)  # type: ignore[arg-type]
     try:
         order = scenario.begin(client)
-        _wait_until_quiet(stage)
+        wait_until_quiet(stage)
         yield order
     finally:
         stage.forgets(client)
 
 
-def _wait_until_quiet(stage: Stage) -> None:
+def wait_until_quiet(stage: Stage) -> None:
     stage.wait(stage.gate.is_quiet, "the operator to be at rest", lambda: {"seen": stage.gate.seen[-5:]})
 
 
-def _settle(stage: Stage, order: Order, end: End) -> None:
+def settle(stage: Stage, order: Order, end: End) -> None:
     """Wait until the end has come and nothing more is asked. What is not so is the audit's to say."""
     deadline = time.monotonic() + BOUND
     while time.monotonic() < deadline:
@@ -71,10 +71,10 @@ def record(stage: Stage, scenario: Scenario) -> list[Boundary]:
 
     :raises AssertionError: it does not end as it should even when nobody kills the operator.
     """
-    with _told(stage, scenario) as order:
+    with told(stage, scenario) as order:
         stage.gate.arm()
         order = scenario.happens(order)
-        _settle(stage, order, scenario.end)
+        settle(stage, order, scenario.end)
         boundaries = list(stage.gate.seen)
         found = audit.faults(stage, order, scenario.end)
         assert not found, f"{scenario.name}, nobody killed: {'; '.join(found)}"
@@ -84,22 +84,22 @@ def record(stage: Stage, scenario: Scenario) -> list[Boundary]:
 def carry_out(stage: Stage, cut: Cut) -> Outcome:
     """Kill the operator there, start it anew, and judge."""
     scenario, kills, begun = SCENARIOS[cut.scenario], 0, time.monotonic()
-    with _told(stage, scenario) as order:
+    with told(stage, scenario) as order:
         stage.gate.arm(cut.boundary, cut.moment)
         order = scenario.happens(order)
-        while _comes_by(stage, order, scenario.end):
+        while comes_by(stage, order, scenario.end):
             stage.kill_operator()
             kills += 1
             stage.gate.arm(cut.again if kills == 1 else None, cut.moment)
             stage.resume()
-        _settle(stage, order, scenario.end)
+        settle(stage, order, scenario.end)
         found = audit.faults(stage, order, scenario.end)
         bought = len(order.client.certificates())
     needed = len(scenario.end.revoked)
     return Outcome(cut, kills, bought, needed, time.monotonic() - begun, tuple(found))
 
 
-def _comes_by(stage: Stage, order: Order, end: End) -> bool:
+def comes_by(stage: Stage, order: Order, end: End) -> bool:
     """Whether a request is stopped before the scenario ends."""
     deadline = time.monotonic() + BOUND
     while time.monotonic() < deadline:

@@ -12,6 +12,7 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,12 +23,12 @@ from sslorder.cluster.client import Resource
 from sslorder.cluster.dossiers import LABEL, LEDGER_ENTRY
 from sslorder.service.operator import LEASE_NAME
 from tests.api.manifests import Change
-from tests.controlplane import ControlPlane
+from tests.controlplane import Cluster, ControlPlane
 from tests.controlplane.kubeconfig import Endpoint, write_kubeconfig
 from tests.faults.proxy import Proxies, Proxy
 from tests.harness.dns import DnsServer
 from tests.harness.kube import SECRETS, Manifest
-from tests.harness.operator import ACTING, Operator
+from tests.harness.operator import ACTING, WATCHING, Operator
 from tests.harness.sandbox import Sandbox
 from tests.harness.world import NAMESPACES, Client, World, decoded
 
@@ -38,6 +39,21 @@ TOKEN_SECONDS: Final = 2
 TIMING: Final = {"tokenLife": f"{TOKEN_SECONDS}s", "answerWithin": "3s", "statisticsLag": "1s"}
 LEASE_SECONDS: Final = 15
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
+
+
+@dataclass(frozen=True)
+class Standby:
+    """An operator beside the one that acts, and its own way to the API server."""
+
+    operator: Operator
+    proxy: Proxy
+
+    def acts(self) -> None:
+        """Return when it does."""
+        self.operator.wait_for_line(ACTING)
+
+    def has_acted(self) -> bool:
+        return ACTING in self.operator.log.read_text()
 
 
 class Stage(World):
@@ -76,24 +92,25 @@ class Stage(World):
             proxies = stack.enter_context(Proxies())
             yield stack.enter_context(cls(plane, sandbox, dns, directory, proxies, lease_seconds))
 
-    def _before(self, plane: ControlPlane) -> Proxy:
+    def _before(self, plane: Cluster) -> Proxy:
         return self.proxies.before_kubernetes(plane.server, plane.ca, SYSTEM)
 
     def start_operator(self) -> None:
-        self.operator = self.start_replica(self.proxy, ACTING)
+        self.operator = self._run(self.proxy, self.log, ACTING)
 
-    def start_replica(self, proxy: Proxy, until: str) -> Operator:
-        """One more operator, which speaks with the API server through `proxy`."""
+    def standby(self) -> "Standby":
+        """One more operator, with a way to the API server and a log of its own, that watches."""
+        proxy = self._before(self.plane)
+        log = self._directory / f"operator-{urlsplit(proxy.url).port}.log"
+        return Standby(self._run(proxy, log, WATCHING), proxy)
+
+    def _run(self, proxy: Proxy, log: Path, until: str) -> Operator:
         user = yaml.safe_load(self._identity.read_text())["users"][0]["user"]
         kubeconfig = self._directory / f"operator-{urlsplit(proxy.url).port}.kubeconfig"
         write_kubeconfig(kubeconfig, Endpoint(proxy.url, self.proxies.ca), "sslorder", user)
         flags = {"--namespace": SYSTEM, "--lease-seconds": self.lease_seconds, "--log-level": "debug"}
         words = [str(word) for flag in flags.items() for word in flag]
-        return Operator.start(kubeconfig, self.configuration, self.log, *words, until=until)
-
-    def proxy_of_its_own(self) -> Proxy:
-        """A way to the API server for one replica alone."""
-        return self._before(self.plane)  # type: ignore[arg-type]
+        return Operator.start(kubeconfig, self.configuration, log, *words, until=until)
 
     def way_to_authority(self, credentials: Mapping[str, str]) -> Change:
         api, domain = urlsplit(self.sandbox.api), self._clients[-1].domain
@@ -117,6 +134,10 @@ class Stage(World):
             for secret in found
             if json.loads(decoded(secret, LEDGER_ENTRY))["key"]["account"] == client.name
         }
+
+    def succeeds(self, standby: "Standby") -> None:
+        """That replica is the operator from now on."""
+        self.operator, self.proxy, self.log = standby.operator, standby.proxy, standby.operator.log
 
     # Killing
 

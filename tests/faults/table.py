@@ -39,14 +39,14 @@ def rows(outcomes: Iterable[Outcome]) -> list[Row]:
     return [Row(scenario, boundary, tuple(each)) for (scenario, boundary), each in found.items()]
 
 
-def markdown(outcomes: Sequence[Outcome]) -> str:
+def markdown(outcomes: Sequence[Outcome], means: str = "kills") -> str:
     """The whole table. Seconds are those of the slowest run: order, kill, start, recovery and audit."""
-    head = ("scenario", "boundary", "kills", "bought / needed", "seconds at most", "ended wrong")
+    head = ("scenario", "boundary", means, "bought / needed", "seconds at most", "ended wrong")
     lines = [head, tuple("---" for _ in head), *(row.cells() for row in rows(outcomes))]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
+def summary(outcomes: Sequence[Outcome], means: str = "kills") -> str:
     """One sentence of figures."""
     kills = sum(outcome.kills for outcome in outcomes)
     bought = sum(outcome.bought for outcome in outcomes)
@@ -54,6 +54,17 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     missed = sum(outcome.kills == 0 for outcome in outcomes)
     wrong = sum(bool(outcome.faults) for outcome in outcomes)
     return (
-        f"{kills} kills in {len(outcomes)} runs at {len(rows(outcomes))} boundaries; {bought} certificates"
+        f"{kills} {means} in {len(outcomes)} runs at {len(rows(outcomes))} boundaries; {bought} certificates"
         f" bought and {needed} needed; {wrong} runs ended wrong, {missed} did not come by their boundary."
+    )
+
+
+def line(outcome: Outcome, means: str = "kills") -> str:
+    """One outcome, as it is told while the run goes on."""
+    cut = outcome.cut
+    twice = f", again at request {cut.again}" if cut.again else ""
+    state = "; ".join(outcome.faults) or ("right" if outcome.kills else "right, but did not come by")
+    return (
+        f"{cut.scenario}: {cut.boundary} {cut.moment}{twice}: {outcome.kills} {means},"
+        f" bought {outcome.bought}/{outcome.needed}, {outcome.seconds:.1f} s: {state}"
     )

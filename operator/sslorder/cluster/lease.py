@@ -33,6 +33,11 @@ class LeaseTiming:
     renew_deadline: float = 10.0
     retry_period: float = 2.0
 
+    @property
+    def look_period(self) -> float:
+        """How often one who waits looks: it only reads, and a Lease handed back is to be taken up at once."""
+        return self.retry_period / 4
+
 
 class LeaseElector:
     """A candidate for one Lease. `identity` must be of this process alone (a restarted one is another).
@@ -85,7 +90,7 @@ class LeaseElector:
                         await self._hold()
                     finally:
                         await on_lost()
-                await asyncio.sleep(self._timing.retry_period)
+                await asyncio.sleep(self._timing.look_period)
         finally:
             await self._hand_back()
 
