@@ -25,6 +25,7 @@ ALERTS: dict[str, dict[str, Any]] = {
 RUNBOOK_SECTIONS = ("## What it means", "## How to look", "## What to do", "## Whom to ask")
 
 LATER, HOUR = 20, 60  # minutes
+ENDED = ("Expired", "Terminated", "Rejected")
 AT = {"namespace": "web", "name": "shop"}
 
 
@@ -126,7 +127,7 @@ CASES = (
             ["SecretOutlivesRight"],
             {**AT, "secret": "shop-tls"},
         )
-        for phase in ("Suspended", "Revoking", "Revoked", "Expired", "Terminated", "Rejected")
+        for phase in ("PendingPayment", "Suspended", "Revoking", "Revoked", *ENDED)
     ),
     Case("a Secret goes a moment after its certificate", {**ACTIVE, SECRET: "60 60 60 stale _x60"}, 4),
     Case("a Secret went late", {REMOVED: "0 1x60", REMOVED_IN_TIME: "0x60"}, 10, ["SecretRemovedLate"]),
