@@ -60,6 +60,7 @@ def test_a_payment_that_comes_first_waits_for_its_order(client: NewClient) -> No
 
 def test_the_authority_is_asked_in_the_order_that_loses_nothing(client: NewClient) -> None:
     shop = client()
+    shop.recorded_authority().stands("Ready", "True", "AuthorityReady")
     order = shop.orders()
     shop.delays("request", 0.5)
     order.is_paid()
