@@ -45,7 +45,7 @@ def test_a_leaf_without_successor_is_withdrawn_when_it_runs_out(client: NewClien
         return False
 
     shop.world.wait(is_gone, "the Secret to be gone", order.read)
-    assert ends - timedelta(seconds=0.5) < last_seen
+    assert ends - WITHIN < last_seen
     assert ends < first_missed < ends + WITHIN
     order.reaches("Issuing", "quota", "certificates@provider.example")
     assert order.kstatus() == "InProgress"
