@@ -10,14 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.documentation.lifecycle import measures, picture, table
+from tests.documentation.monitoring import alerts, figures
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "lifecycle.md")
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "docs" / "lifecycle.md",
+    ROOT / "docs" / "runbooks" / "README.md",
+)
 PLACE = re.compile(r"(<!-- made from (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 SOURCES: dict[str, Callable[[], str]] = {
     "the lifecycle table: picture": lambda: f"```mermaid\n{picture()}```\n",
     "the lifecycle table: measures": measures,
     "the lifecycle table": table,
+    "the alerting rules": alerts,
+    "the figures": figures,
 }
 
 

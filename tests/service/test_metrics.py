@@ -3,6 +3,7 @@
 import asyncio
 import re
 import subprocess
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import cast
@@ -180,6 +181,18 @@ def test_an_order_that_is_deleted_vanishes() -> None:
     after = inventory.exposition(cache, NOTHING_WAITS, lease_held=True)
     assert 'name="shop"' in before
     assert 'name="shop"' not in after
+
+
+def test_ten_thousand_orders_take_less_than_half_a_second() -> None:
+    """In processor time, which does not depend on what else the machine does."""
+    cache, served = Cache(), numbered(told(SERVED))
+    for number in range(10_000):
+        metadata = served.metadata.model_copy(update={"name": f"order-{number}"})
+        cache.put(served.model_copy(update={"metadata": metadata}))
+    began = time.thread_time()
+    page = inventory.exposition(cache, NOTHING_WAITS, lease_held=True)
+    assert time.thread_time() - began < 0.5
+    assert page.count('namespace="shop"') == 8 * 10_000
 
 
 def test_a_forged_annotation_adds_no_figure() -> None:

@@ -6,7 +6,7 @@ Rules (prometheus.io, "Metric and label naming"; cert-manager's names where it h
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from importlib.metadata import version
 
@@ -35,7 +35,8 @@ REMOVAL_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, MINUTE, 5 * MINUTE, HOUR, 
 REQUEST_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, MINUTE)
 RECONCILE_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 10, 30, MINUTE, 5 * MINUTE)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which Prometheus itself does not read
+# A second series for each counter, which Prometheus does not read in this format.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Figures(Observer):
@@ -48,58 +49,59 @@ class Figures(Observer):
         self._under_way: dict[Key, float] = {}
         self._authorities: set[str] = set()
         self._registry = registry = CollectorRegistry()
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def histogram(name: str, buckets: Sequence[float], text: str, *labels: str) -> Histogram:
+            return Histogram(name, text, labels, buckets=buckets, registry=registry)
+
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
-        build = Gauge("sslorder_build_info", "1, with the version.", ["version"], registry=registry)
-        build.labels(version("sslorder")).set(1)
-        longest = Gauge(
-            "sslorder_longest_reconcile_seconds",
-            "For how long the object has been looked at that was taken up first of those in work.",
-            registry=registry,
+        gauge("sslorder_build_info", "1, with the version.", "version").labels(version("sslorder")).set(1)
+        gauge("sslorder_longest_reconcile_seconds", "Age of the longest run that is under way.").set_function(
+            self.longest_under_way
         )
-        longest.set_function(self.longest_under_way)
-        self._reconciles = Counter(
-            "sslorder_reconciles", "Objects looked at, by kind.", ["kind"], registry=registry
-        )
-        self._errors = Counter(
+        self._reconciles = counter("sslorder_reconciles", "Runs over one object, by its kind.", "kind")
+        self._errors = counter(
             "sslorder_reconcile_errors",
-            "Of these, how many the Kubernetes API refused or a defect stopped.",
-            ["kind"],
-            registry=registry,
+            "Runs that the Kubernetes API refused or a defect stopped.",
+            "kind",
         )
-        self._reconcile_seconds = Histogram(
+        self._reconcile_seconds = histogram(
             "sslorder_reconcile_duration_seconds",
-            "How long an object was looked at.",
-            ["kind"],
-            buckets=RECONCILE_BUCKETS,
-            registry=registry,
+            RECONCILE_BUCKETS,
+            "How long a run over one object took.",
+            "kind",
         )
-        self._requests = Counter(
+        self._requests = counter(
             "sslorder_authority_requests",
             "Calls to an authority, by how they ended.",
-            ["authority", "operation", "outcome"],
-            registry=registry,
+            "authority",
+            "operation",
+            "outcome",
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = histogram(
             "sslorder_authority_request_duration_seconds",
-            "How long calls to an authority took, their turn awaited included.",
-            ["authority", "operation"],
-            buckets=REQUEST_BUCKETS,
-            registry=registry,
+            REQUEST_BUCKETS,
+            "How long calls to an authority took, waiting for their turn included.",
+            "authority",
+            "operation",
         )
-        self._issuance = Histogram(
+        self._issuance = histogram(
             "sslorder_issuance_duration_seconds",
+            ISSUANCE_BUCKETS,
             "From the payment seen to the Secret published.",
-            buckets=ISSUANCE_BUCKETS,
-            registry=registry,
         )
-        self._removal = Histogram(
+        self._removal = histogram(
             "sslorder_secret_removal_delay_seconds",
-            "From the moment a Secret had to be gone to its removal.",
-            buckets=REMOVAL_BUCKETS,
-            registry=registry,
+            REMOVAL_BUCKETS,
+            "From the moment when a Secret had to be gone to its removal.",
         )
-        for kind in kinds:
+        for kind in kinds:  # a series that begins at its first error shows no increase
             for each in (self._reconciles, self._errors, self._reconcile_seconds):
                 each.labels(kind.__name__)
 
@@ -113,7 +115,8 @@ class Figures(Observer):
 
     def longest_under_way(self) -> float:
         """Seconds since a worker took up the object that has been in work longest; 0 while none is."""
-        return self._monotonic() - min(list(self._under_way.values()), default=self._monotonic())
+        now = self._monotonic()
+        return now - min(list(self._under_way.values()), default=now)
 
     def asked(self, authority: str, operation: str, outcome: str, seconds: float) -> None:
         """A call to an authority ended."""
