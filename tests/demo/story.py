@@ -16,7 +16,7 @@ from tests.demo.tls import serial_seen, serving
 from tests.demo.world import EXAMPLES, World
 from tests.harness.kube import SECRETS
 
-UPKEEP = {"login", "policy", "quota"}
+UPKEEP = {"login", "policy", "quota", "stats-issued", "stats-revoked", "counters"}
 """Operations by which the operator looks after an authority, whoever orders there."""
 WITHIN_MS = 1_000
 BRIEF_SECONDS = 12

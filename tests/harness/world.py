@@ -54,7 +54,14 @@ from tests.harness.sandbox import Issued, Sandbox
 BOUND: Final = 60.0
 POLL: Final = 0.02
 NAMESPACES: Final = Resource("", "v1", "namespaces")
-LOOKING_AFTER_THE_AUTHORITY: Final = {"login", "policy", "quota"}
+LOOKING_AFTER_THE_AUTHORITY: Final = {
+    "login",
+    "policy",
+    "quota",
+    "stats-issued",
+    "stats-revoked",
+    "counters",
+}
 CONFIGURATION: Final = {
     "provider": {
         "name": "Provider SPRL",

@@ -109,6 +109,15 @@ class Quota(Projection):
     """When that was so."""
 
 
+class Counters(Projection):
+    """What was done with the credential, by whomever."""
+
+    issued: Annotated[int, Field(ge=0)]
+    """Certificates issued in all."""
+    revoked: Annotated[int, Field(ge=0)]
+    """Certificates revoked in all."""
+
+
 class AuthorityStatus(Projection):
     """What the operator knows of the authority."""
 
@@ -120,8 +129,15 @@ class AuthorityStatus(Projection):
     """What the credential may ask for."""
     quota: Quota | None = None
     """What is left to buy."""
+    counters: Counters | None = None
+    """What was done with the credential, by whomever, as the authority's statistics have it."""
+    last_contact: Moment | None = None
+    """When the authority last answered, as known when this status was last written."""
     installation: UID | None = None
-    """The one installation of the operator in this cluster that buys here."""
+    """UID of the namespace of the one installation of the operator in this cluster that buys here. Remove it
+    to hand the authority over to another installation."""
+    installed_at: Moment | None = None
+    """Since when that installation buys here. Certificates issued before are none of its business."""
 
 
 class SSLAuthority(KubernetesObject):
@@ -139,6 +155,7 @@ class SSLAuthority(KubernetesObject):
             Column("Product", ".spec.product"),
             Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
             Column("Quota", ".status.quota.remaining", "integer"),
+            Column("Issued", ".status.counters.issued", "integer", wide=True),
             Column("URL", ".spec.globalSign.url", wide=True),
         ),
     )

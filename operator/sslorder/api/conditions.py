@@ -15,6 +15,7 @@ class ConditionType(StrEnum):
     SECRET_PUBLISHED = "SecretPublished"  # noqa: S105
     NOTICE_GIVEN = "NoticeGiven"
     ISSUANCE_UNCERTAIN = "IssuanceUncertain"
+    UNKNOWN_CERTIFICATES = "UnknownCertificates"
 
 
 class Reason(StrEnum):
@@ -56,6 +57,8 @@ class Reason(StrEnum):
     QUOTA_EXHAUSTED = "QuotaExhausted"
     AUTHORITY_UNAVAILABLE = "AuthorityUnavailable"
     CREDENTIALS_INVALID = "CredentialsInvalid"
+    INSTALLATION_DIFFERS = "InstallationDiffers"
+    NOT_IN_DOSSIERS = "NotInDossiers"
     # The Secret was taken away, or the contract ended.
     WITHDRAWN = "Withdrawn"
     SUSPENDED = "Suspended"

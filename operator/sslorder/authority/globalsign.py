@@ -1,4 +1,4 @@
-"""GlobalSign Atlas, HVCA v2, as an `engine.ports.Authority`.
+"""GlobalSign Atlas, HVCA v2, as an `engine.ports.Authority` with `Statistics`.
 
 Rules:
 - One call of `request` sends at most one purchase.
@@ -27,8 +27,10 @@ from sslorder.engine.ports import (
     AuthorityError,
     CertificateStatus,
     Clock,
+    Counters,
     IssuanceRequest,
     IssuedCertificate,
+    NotYet,
     Refused,
     TryAgain,
     Unauthorised,
@@ -117,8 +119,11 @@ class GlobalSign:
         return (await self._session.call(call, 201, 204)).status == 204
 
     async def request(self, request: IssuanceRequest) -> int:
-        rules = self._rules or await self._read_rules()
         operation = "POST /certificates"
+        try:
+            rules = self._rules or await self._read_rules()
+        except Refused as error:  # the policy was refused, not the order
+            raise TryAgain(error.operation, error.detail) from None
         try:
             body = await asyncio.to_thread(rules.compose, request, self._clock.now())
             call = Call(Kind.PURCHASE, "POST", "/certificates", body=body)
@@ -129,7 +134,7 @@ class GlobalSign:
         except Refused:
             self._rules = None
             if await self._quota_is_exhausted():  # HVCA answers 422 to that as well
-                raise TryAgain(operation, "the quota is exhausted") from None
+                raise NotYet(operation, "the quota is exhausted") from None
             raise
         return self._session.sense(call, wire.serial_from_location, answer.headers.get("Location", ""))
 
@@ -142,11 +147,17 @@ class GlobalSign:
         return IssuedCertificate(serial, found.certificate.encode(), found.status, found.updated_at)
 
     async def issued(self, since: datetime, until: datetime) -> Sequence[int]:
-        window = {"from": int(since.timestamp()), "to": ceil(until.timestamp())}
-        metas = await self._session.pages(
-            "/stats/issued", wire.Metas.validate_json, window, lambda meta: meta.serial_number
-        )
-        return [meta.serial_number for meta in metas]
+        return await self._serials("/stats/issued", since, until)
+
+    async def revoked(self, since: datetime, until: datetime) -> Sequence[int]:
+        return await self._serials("/stats/revoked", since, until)
+
+    async def counters(self) -> Counters:
+        issued, revoked = [
+            await self._session.read(f"/counters/certificates/{name}", wire.Value.model_validate_json)
+            for name in ("issued", "revoked")
+        ]
+        return Counters(issued.value, revoked.value)
 
     async def trust_chain(self) -> Sequence[bytes]:
         chain = await self._session.read("/trustchain", wire.TrustChain.validate_json)
@@ -156,13 +167,20 @@ class GlobalSign:
         known = await self.certificate(serial)
         call_path = f"/certificates/{wire.serial_to_hex(serial)}"
         if known is None:
-            raise TryAgain(f"PATCH {call_path}", "the authority is still making the certificate")
+            raise NotYet(f"PATCH {call_path}", "the authority is still making the certificate")
         if known.status is CertificateStatus.REVOKED:
             return
         body = wire.Revocation(
             revocation_reason=reason, revocation_time=int(at.timestamp()) if at else None
         ).body()
         await self._session.call(Call(Kind.CHANGE, "PATCH", call_path, body=body), 204)
+
+    async def _serials(self, path: str, since: datetime, until: datetime) -> Sequence[int]:
+        window = {"from": int(since.timestamp()), "to": ceil(until.timestamp())}
+        metas = await self._session.pages(
+            path, wire.Metas.validate_json, window, lambda meta: meta.serial_number
+        )
+        return [meta.serial_number for meta in metas]
 
     async def _quota_is_exhausted(self) -> bool:
         try:

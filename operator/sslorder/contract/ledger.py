@@ -23,6 +23,8 @@ LEDGER_VERSION = 1
 
 REPLACEMENT_BOUND = timedelta(hours=24)
 COMPROMISE_BOUND = timedelta(hours=1)
+OWN_ACCORD = "the authority"
+"""Source of a revocation that nobody here asked for."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

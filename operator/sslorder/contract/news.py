@@ -19,6 +19,7 @@ from sslorder.api.revocation import Circumstance
 from sslorder.contract import calendar, payments
 from sslorder.contract.circumstances import reason
 from sslorder.contract.ledger import (
+    OWN_ACCORD,
     Carried,
     ContractKey,
     Holder,
@@ -265,6 +266,20 @@ def _with_revocations(ledger: Ledger, s: Snapshot) -> Ledger:
     return ledger
 
 
+def _as_seen_revoked(ledger: Ledger, s: Snapshot) -> Ledger:
+    """Leaves that the authority lists as revoked: a confirmation of what was asked, or its own accord."""
+
+    def seen(leaf: Leaf, at: datetime) -> Leaf:
+        asked = leaf.revocation or Revocation(None, None, False, at, OWN_ACCORD)
+        return leaf if asked.confirmed_at else replace(leaf, revocation=replace(asked, confirmed_at=at))
+
+    listed = s.revoked_by_authority
+    leaves = tuple(
+        seen(leaf, listed[leaf.serial]) if leaf.serial in listed else leaf for leaf in ledger.leaves
+    )
+    return ledger if leaves == ledger.leaves else replace(ledger, leaves=leaves)
+
+
 def _seen_at(s: Snapshot) -> datetime:
     """When an edit of the order counts as seen: now, or, if nobody looked for a while and it came meanwhile,
     when that began.
@@ -319,7 +334,7 @@ def take_note(ledger: Ledger, s: Snapshot) -> Ledger:
     applied = payments.apply(ledger.terms, ledger.arrival, s.payments, ledger.payments, s.now)
     ledger = replace(ledger, payments=applied, measures=measures(ledger.measures, s.actions, handled, s.now))
     ledger = _with_notice(_with_period_terms(ledger, s), s)
-    ledger = _without_lost_names(_with_revocations(ledger, s), s)
+    ledger = _without_lost_names(_with_revocations(_as_seen_revoked(ledger, s), s), s)
     ledger = resolve(ledger, s)
     handled = frozenset(entry.uid for entry in ledger.carried)
     fresh = tuple(

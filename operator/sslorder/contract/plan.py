@@ -54,6 +54,23 @@ class Plan:
 Rule = Callable[[Standing], Verdict | None]
 
 
+def _held_by_another_installation(c: Standing) -> Verdict | None:
+    if c.s.authority is None or c.s.authority.held_by is None:
+        return None
+    name = c.s.authority.declared.metadata.name
+    return Verdict(
+        Phase.RECEIVED,
+        Reason.AUTHORITY_UNAVAILABLE,
+        f"Another installation of the operator, in {c.s.authority.held_by}, buys through the SSLAuthority"
+        f" {name}; this one leaves the order alone. If that installation is gone, remove"
+        f" status.installation of {name}: {c.s.provider.contact} can.",
+        article="2.1",
+        stalled=True,
+        holds_contract=False,
+        retained=frozenset(secret.name for secret in c.s.secrets),
+    )
+
+
 def _held_by_another_order(c: Standing) -> Verdict | None:
     if c.ledger is None:
         return None
@@ -235,12 +252,17 @@ def _revoked(c: Standing) -> Verdict | None:
     revocation = leaf.revocation
     if revocation.confirmed_at is None and leaf.not_after > c.now:
         return None
-    who = "at the client's wish" if revocation.by_client else f"by {c.s.provider.name} ({revocation.source})"
+    if revocation.circumstance is None:
+        who = f"by the authority of its own accord; ask {c.s.provider.contact} why (article 5.5a)"
+    elif revocation.by_client:
+        who = f"at the client's wish ({revocation.circumstance}, article 5.5a)"
+    else:
+        who = f"by {c.s.provider.name} ({revocation.source}: {revocation.circumstance}, article 5.5a)"
     return Verdict(
         Phase.REVOKED,
         Reason.REVOKED,
-        f"Leaf {leaf.number} was revoked {who} ({revocation.circumstance}, article 5.5a). The contract goes"
-        " on: set spec.reissue.requestedAt for a new leaf inside paid time.",
+        f"Leaf {leaf.number} was revoked {who}. Its Secret is withdrawn. The contract goes on: set"
+        " spec.reissue.requestedAt to now for a new leaf inside paid time.",
         article="5.5a",
         satisfied=revocation.by_client,
         stalled=not revocation.by_client,
@@ -350,6 +372,7 @@ def _served(c: Standing) -> Verdict | None:
 
 
 PRECEDENCE: tuple[Rule, ...] = (
+    _held_by_another_installation,
     _held_by_another_order,
     _terminated,
     _revocation_under_way,

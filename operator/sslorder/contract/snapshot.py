@@ -49,7 +49,8 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class AuthorityView:
-    """An `SSLAuthority` and what is known of it. `policy` is None until it answered once."""
+    """An `SSLAuthority` and what is known of it. `policy` is None until it answered once, and while it cannot
+    be used. `held_by`: where the other installation is that buys through it."""
 
     declared: SSLAuthority
     is_default: bool
@@ -58,6 +59,12 @@ class AuthorityView:
     claims: tuple[Claim, ...] | None
     grace: timedelta
     unavailable: str | None
+    held_by: str | None = None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether its first answer is still to come."""
+        return self.policy is None and self.unavailable is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,11 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One order, now. `absent_since` is when the last operator before this one was seen to be at work."""
+    """One order, now.
+
+    `absent_since` is when the last operator before this one was seen to be at work. `revoked_by_authority`:
+    serial numbers of leaves that the authority lists as revoked, and since when that is known.
+    """
 
     now: datetime
     provider: Provider
@@ -125,3 +136,4 @@ class Snapshot:
     secrets: tuple[SecretView, ...]
     notes: Notes
     absent_since: datetime | None = None
+    revoked_by_authority: Mapping[str, datetime] = field(default_factory=dict)

@@ -30,7 +30,7 @@ from sslorder.api.revocation import Circumstance
 from sslorder.contract import effects as do
 from sslorder.contract.acquisition import basis_of
 from sslorder.contract.circumstances import RevocationReason
-from sslorder.contract.ledger import Intent, Leaf, Ledger, Refusal, Revocation
+from sslorder.contract.ledger import OWN_ACCORD, Intent, Leaf, Ledger, Refusal, Revocation
 from sslorder.contract.plan import Plan
 from sslorder.contract.secret import wanted_annotations, wanted_labels
 from sslorder.contract.snapshot import Notes, Snapshot, Trouble
@@ -49,6 +49,7 @@ from sslorder.engine.ports import (
     Dossiers,
     IssuanceRequest,
     Lease,
+    NotYet,
     Occupied,
     OutcomeUnknown,
     PublishedSecrets,
@@ -132,9 +133,12 @@ class Actor:
         try:
             await self._dispatch(effect, s, key)
         except AuthorityError as error:
+            self._w.authorities.failed(self._authority_name(s), error)
             self._note(key, trouble=self._trouble(key, error, s))
         else:
             self._w.failures.pop(key, None)
+            if isinstance(effect, _ENDS_WITH_AN_ANSWER):
+                self._w.authorities.answered(self._authority_name(s))
             if not isinstance(effect, _PATIENT):
                 self._note(key, trouble=None)
 
@@ -309,8 +313,10 @@ class Actor:
             await self._write(s, replace(ledger.with_intent(None), refusal=refusal))
             return
         except OutcomeUnknown as error:
+            self._w.authorities.failed(name, error)
             logger.warning("%s: %s; what became of it is searched for.", key, error)
             return
+        self._w.authorities.answered(name)
         await self._receive(replace(intent, serial=certificates.write_serial(serial)), ledger, s, key)
 
     async def _receive(self, intent: Intent, ledger: Ledger, s: Snapshot, key: Key) -> None:
@@ -327,7 +333,7 @@ class Actor:
         assert dossier is not None
         issued = await self._w.authorities.client(name).certificate(certificates.read_serial(intent.serial))
         if issued is None:
-            raise TryAgain("GET /certificates", "the certificate is not made yet", FIRST_RETRY)
+            raise NotYet("GET /certificates", "the certificate is not made yet", FIRST_RETRY)
         pem = await self._w.dossiers.key(dossier, intent.leaf)
         result = await self._verified(name, issued.pem, intent, pem)
         if isinstance(result, certificates.Verified):
@@ -420,11 +426,11 @@ class Actor:
         serial = certificates.read_serial(leaf.serial)
         found = await self._w.authorities.client(self._authority_name(s)).certificate(serial)
         if found is None:
-            raise TryAgain("GET /certificates", f"it does not tell the state of {leaf.serial}")
+            raise NotYet("GET /certificates", f"it does not tell the state of {leaf.serial}")
         checked = replace(leaf, checked_at=now)
         if found.status is CertificateStatus.REVOKED:
             moment = found.updated_at or now
-            own_accord = Revocation(None, None, False, moment, "the authority", confirmed_at=moment)
+            own_accord = Revocation(None, None, False, moment, OWN_ACCORD, confirmed_at=moment)
             checked = replace(checked, revocation=own_accord)
         leaves = tuple(checked if entry.number == number else entry for entry in ledger.leaves)
         await self._write(s, replace(ledger, leaves=leaves))
@@ -448,7 +454,7 @@ class Actor:
         await self._write(s, replace(ledger, leaves=leaves))
 
 
-class _NoQuota(TryAgain):
+class _NoQuota(NotYet):
     """The authority would refuse for want of quota."""
 
 
@@ -461,6 +467,19 @@ _REASONS: dict[type[AuthorityError], Reason] = {
 
 _PATIENT = (do.RecordLedger, do.Withdraw, do.Publish)
 """Effects that say nothing about the authority: a note of its failure outlives them."""
+
+
+_ENDS_WITH_AN_ANSWER = (
+    do.PrepareIntent,
+    do.SearchIssued,
+    do.CollectCertificate,
+    do.ReadClaims,
+    do.SubmitClaim,
+    do.AssertClaim,
+    do.CheckStatus,
+    do.Revoke,
+)
+"""Effects that cannot succeed unless the authority answered."""
 
 
 def _tokens(s: Snapshot) -> dict[str, str]:

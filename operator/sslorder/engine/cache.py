@@ -93,6 +93,11 @@ class Cache:
     def namespace_uid(self, name: str) -> str | None:
         return self._namespaces.get(name)
 
+    def namespace_with(self, uid: str | None) -> str:
+        """What people call the namespace with this UID."""
+        name = next((name for name, known in self._namespaces.items() if known == uid), None)
+        return f"namespace {name}" if name else f"a namespace that is gone (UID {uid})"
+
     def accounts_of(self, namespace: str) -> tuple[SSLAccount, ...]:
         """The accounts that name a namespace, by name. One is right, none and several are obstacles."""
         found = (

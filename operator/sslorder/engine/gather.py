@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sslorder.api.action import SSLContractAction
@@ -117,6 +118,9 @@ def gather(
     ledger = dossier.ledger if dossier else None
     key = ledger.key if ledger else ContractKey(account, order.spec.purchase_order) if account else None
     declared = _authority_of(cache, order, ledger)
+    authority = authorities.view(declared) if declared else None
+    if declared and authority and authorities.is_anothers(declared):
+        authority = replace(authority, held_by=cache.namespace_with(declared.status.installation))
     payments: tuple[SSLPayment, ...] = ()
     actions: tuple[SSLContractAction, ...] = ()
     rival = None
@@ -139,7 +143,7 @@ def gather(
         namespace_uid=cache.namespace_uid(here.namespace),
         accounts=accounts,
         pinned_uid=pinned,
-        authority=authorities.view(declared) if declared else None,
+        authority=authority,
         payments=tuple(payment for payment in payments if not _names_other(payment, order)),
         actions=actions,
         ledger=ledger,
@@ -148,4 +152,5 @@ def gather(
         secrets=cache.secrets_of(here.namespace, here.name),
         notes=notes.get(key_of(order), Notes()),
         absent_since=absent_since,
+        revoked_by_authority=authorities.revocations(ledger) if ledger else {},
     )

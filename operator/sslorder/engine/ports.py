@@ -70,6 +70,11 @@ class TryAgain(AuthorityError):
         self.retry_after = retry_after
 
 
+class NotYet(TryAgain):
+    """The authority answers, but what was asked is not possible yet: its quota is exhausted, or it is still
+    making the certificate. Says nothing against the authority itself."""
+
+
 class OutcomeUnknown(AuthorityError):
     """The request may have reached the authority and may have taken effect (time-out, reset, 5xx, an answer
     that makes no sense).
@@ -163,6 +168,31 @@ class Authority(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """How many certificates a credential had issued and revoked, in all."""
+
+    issued: int
+    revoked: int
+
+
+class Statistics(Protocol):
+    """What an authority tells of all that was done with one credential, by whomever. Not every authority
+    does. Its lists lag by seconds or more."""
+
+    async def issued(self, since: datetime, until: datetime) -> Sequence[int]:
+        """Serial numbers issued between the two moments."""
+        ...
+
+    async def revoked(self, since: datetime, until: datetime) -> Sequence[int]:
+        """Serial numbers revoked between the two moments."""
+        ...
+
+    async def counters(self) -> Counters:
+        """The totals."""
+        ...
+
+
 class Connector(Protocol):
     """Makes authorities out of `SSLAuthority` objects and the credentials that they refer to."""
 
@@ -177,12 +207,14 @@ class Connection:
     """A client, and the version of declaration and credentials that it was made from.
 
     `grace` is how long after an uncertain purchase the authority may still commit it, or not list it yet:
-    the life of a token, the time-out of a call and the lag of its statistics.
+    the life of a token, the time-out of a call and the lag of its statistics. Without `statistics` nobody
+    learns of what the authority does unasked.
     """
 
     authority: Authority
     version: str
     grace: timedelta
+    statistics: Statistics | None = None
 
 
 class ClusterError(Exception):

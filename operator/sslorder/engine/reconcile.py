@@ -134,7 +134,12 @@ class Reconciler:
                 await self._read_again(snapshot.contract_hash)
                 continue
             decided = plan(snapshot)
+            view = snapshot.authority
+            if view is not None and view.held_by and order.status.phase is not None:
+                return None  # its own installation tells of it; two that do would never come to rest
             if not decided.effects:
+                if view is not None and view.awaited and decided.status.phase is Phase.ISSUING:
+                    return decided.wake_at  # not worth telling: looked at again when the authority is known
                 await self._tell(order, decided)
                 self._w.unseen.discard(key)
                 return decided.wake_at
@@ -273,15 +278,30 @@ class Reconciler:
         )
         await self._say(account, account.status, status)
 
-    async def _authority(self, authority: SSLAuthority) -> datetime:
-        w, name = self._w, authority.metadata.name
-        due = w.authorities.refresh_due(name)
+    async def _authority(self, authority: SSLAuthority) -> datetime | None:
+        """Look after it when that is due; tell at any time what is known of it."""
+        authorities, name = self._w.authorities, authority.metadata.name
+        if authorities.is_anothers(authority):
+            logger.warning(
+                "SSLAuthority %s: another installation buys there (status.installation); left alone.", name
+            )
+            return None
         stale = authority.status.observed_generation != authority.metadata.generation
-        if stale or due <= w.clock.now():
-            if await w.authorities.refresh(authority):
-                self._enqueue(set(w.cache.keys(SSLCertificateOrder)))
-            await self._say(authority, authority.status, w.authorities.status(authority))
-        return w.authorities.refresh_due(name)
+        due = stale or authorities.refresh_due(name) <= self._w.clock.now()
+        changed = due and await authorities.refresh(authority)
+        told = await self._tell_of(authority)
+        if changed or told.status.installation != authority.status.installation:
+            self._enqueue(set(self._w.cache.keys(SSLCertificateOrder)))
+        if due:
+            holders = await authorities.audit(told, self._w.book.ledgers())
+            self._enqueue({Key(SSLCertificateOrder, here.namespace, here.name) for here in holders})
+            await self._tell_of(told)
+        return authorities.refresh_due(name)
+
+    async def _tell_of(self, authority: SSLAuthority) -> SSLAuthority:
+        told = await self._say(authority, authority.status, self._w.authorities.status(authority))
+        assert isinstance(told, SSLAuthority)
+        return told
 
 
 def _said(status: Projection) -> dict[str, object]:

@@ -60,7 +60,7 @@ class GlobalSignConnector:
             self._clock,
             refresh_after=self._timing.token_life * 0.9,
         )
-        return Connection(client, version, self.grace)
+        return Connection(client, version, self.grace, client)
 
     @property
     def grace(self) -> timedelta:

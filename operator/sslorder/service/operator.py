@@ -179,7 +179,13 @@ class Operator:
         world = World(
             cache=self.cache,
             book=Book(),
-            authorities=Authorities(self._connector, around.clock),
+            authorities=Authorities(
+                self._connector,
+                around.clock,
+                self.cache.namespace_uid(settings.namespace) or settings.namespace,
+                lambda name: self._enqueue({Key(SSLAuthority, "", name)}),
+                settings.configuration.authority.refresh_every,
+            ),
             cluster=Objects(client, around.clock, settings.identity),
             dossiers=dossiers,
             secrets=TlsSecrets(client),

@@ -71,6 +71,8 @@ class AuthoritySection(_Section):
     """After which a call is given up."""
     statistics_lag: Duration = timedelta(minutes=1)
     """How late the authority's statistics may be."""
+    refresh_every: Duration = timedelta(minutes=5)
+    """How often credentials, policy, quota and statistics are read."""
 
 
 class Configuration(_Section):
