@@ -28,6 +28,7 @@ from tests.faults.gate import Dropped, Gate, of_authority, of_kubernetes
 
 HOST: Final = "127.0.0.1"
 BOUND: Final = 60.0
+TLS_CLOSES_WITHIN: Final = 0.5
 LARGEST_REQUEST: Final = 8 * 1024 * 1024
 _HOP_BY_HOP: Final = {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "expect"}
 
@@ -204,6 +205,7 @@ class Proxies:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.sleep(TLS_CLOSES_WITHIN)  # as aiohttp's documentation has it: TLS takes its leave
 
 
 def _passed_on(headers: Mapping[str, Any]) -> dict[str, str]:

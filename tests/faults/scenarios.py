@@ -108,12 +108,12 @@ def _transferred(order: Order) -> Order:
     return heir
 
 
-_SERVED: Final = End("Active", 1, (False,))
-_SUCCEEDED: Final = End("Active", 2, (False, False))
+SERVED: Final = End("Active", 1, (False,))
+SUCCEEDED: Final = End("Active", 2, (False, False))
 _ROWS: Final = (
-    Scenario("issuance", _nothing_yet, _paid, _SERVED),
-    Scenario("issuance with claim", _nothing_yet, _paid, _SERVED, {"proved": False}),
-    Scenario("reissue", _active, _reissued, _SUCCEEDED),
+    Scenario("issuance", _nothing_yet, _paid, SERVED),
+    Scenario("issuance with claim", _nothing_yet, _paid, SERVED, {"proved": False}),
+    Scenario("reissue", _active, _reissued, SUCCEEDED),
     Scenario("revocation", _active, _revoked, End("Revoked", None, (True,))),
     Scenario("revocation with replacement", _active, _replaced, End("Active", 2, (True, False))),
     Scenario(
@@ -124,12 +124,12 @@ _ROWS: Final = (
         {"max_validity_seconds": BRIEF_SECONDS, "quota": 1},
     ),
     Scenario("suspension", _active, _suspension, End("Suspended", None, (False,))),
-    Scenario("reinstatement", _suspended, _reinstated, _SERVED),
+    Scenario("reinstatement", _suspended, _reinstated, SERVED),
     Scenario("termination with revocation", _active, _terminated, End("Terminated", None, (True,))),
     Scenario(
         "reversed payment", _active, _payment_reversed, End("PendingPayment", None, (False,), "Reversed")
     ),
-    Scenario("deleted and applied again", _active, _applied_again, _SERVED),
-    Scenario("transfer", _active, _transferred, _SERVED),
+    Scenario("deleted and applied again", _active, _applied_again, SERVED),
+    Scenario("transfer", _active, _transferred, SERVED),
 )
 SCENARIOS: Final = {scenario.name: scenario for scenario in _ROWS}

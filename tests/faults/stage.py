@@ -139,7 +139,11 @@ class Stage(World):
         """That replica is the operator from now on."""
         self.operator, self.proxy, self.log = standby.operator, standby.proxy, standby.operator.log
 
-    # Killing
+    # Stopping and killing
+
+    def comes_by(self) -> None:
+        """Return when a request is stopped."""
+        self.wait(self.gate.reached.is_set, "a request to be stopped", lambda: {"seen": self.gate.seen[-5:]})
 
     def kill_operator(self) -> None:
         """SIGKILL; the request that is stopped breaks off."""
