@@ -2,26 +2,42 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from sslorder.cluster.client import Resource
+from tests.conftest import CRDS
+from tests.controlplane import ControlPlane
 from tests.harness.world import Client, Order, World
 
 pytestmark = pytest.mark.cluster
+
+DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 
 NewClient = Callable[..., Client]
 Labels = dict[str, str]
 
 
-@pytest.fixture
-def ask(world: World) -> Iterator[Callable[[str], requests.Response]]:
-    """Asks for a page of the operator that runs now."""
+Ask = Callable[[str], requests.Response]
+
+
+@contextmanager
+def asking(world: World) -> Iterator[Ask]:
+    """Asks for pages of the operator that runs now."""
     address = re.findall(r"Health and metrics at (http://\S+)\.", world.log.read_text())[-1]
     with requests.Session() as session:
         session.trust_env = False
         yield lambda path: session.get(address + path, timeout=10)
+
+
+@pytest.fixture
+def ask(world: World) -> Iterator[Ask]:
+    with asking(world) as ask:
+        yield ask
 
 
 def scraped(page: requests.Response) -> dict[str, list[tuple[Labels, float]]]:
@@ -45,15 +61,13 @@ def of(order: Order, samples: dict[str, list[tuple[Labels, float]]]) -> dict[str
     }
 
 
-def test_it_is_alive_and_ready(ask: Callable[[str], requests.Response]) -> None:
+def test_it_is_alive_and_ready(ask: Ask) -> None:
     alive, ready = ask("/livez"), ask("/readyz")
     assert (alive.status_code, alive.text) == (200, "[+]loop\n[+]workers\n[+]errors\n[+]watches\n")
     assert (ready.status_code, ready.text) == (200, "[+]lists\n[+]watches\n")
 
 
-def test_an_order_is_seen_while_it_is_there(
-    client: NewClient, ask: Callable[[str], requests.Response]
-) -> None:
+def test_an_order_is_seen_while_it_is_there(client: NewClient, ask: Ask) -> None:
     shop = client()
     order = shop.orders().is_paid().reaches("Active")
     leaf = order.certificate()
@@ -78,7 +92,7 @@ def test_an_order_is_seen_while_it_is_there(
     assert samples["sslorder_secret_removal_delay_seconds_count"][0][1] >= 1
 
 
-def test_what_is_deleted_vanishes(client: NewClient, ask: Callable[[str], requests.Response]) -> None:
+def test_what_is_deleted_vanishes(client: NewClient, ask: Ask) -> None:
     shop = client()
     order = shop.orders().is_paid().reaches("Active")
     assert of(order, scraped(ask("/metrics")))
@@ -88,3 +102,18 @@ def test_what_is_deleted_vanishes(client: NewClient, ask: Callable[[str], reques
         return shop.name not in ask("/metrics").text
 
     shop.world.wait(is_forgotten, "every trace of the client to be gone", lambda: ask("/metrics").text)
+
+
+@pytest.mark.deep
+def test_a_kind_that_is_no_longer_served_is_told(tmp_path: Path) -> None:
+    """Kopf gives a watch up that the API server refuses for good: only a new process watches again."""
+    with ControlPlane.start() as plane:
+        plane.install(CRDS)
+        with World.start(plane, tmp_path) as world, asking(world) as ask:
+            world.kube.delete(DEFINITIONS, "sslpayments.ssl.synchrone.be")
+            world.wait(
+                lambda: ask("/livez").status_code == 503, "not to be alive", lambda: ask("/livez").text
+            )
+            said = "[-]watches: nobody watches sslpayments.v1.ssl.synchrone.be\n"
+            assert ask("/livez").text.endswith(said)
+            assert ask("/readyz").text.endswith(said)

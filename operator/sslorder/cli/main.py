@@ -27,6 +27,13 @@ def _env(flag: str, default: str | None = None) -> str | None:
     return os.environ.get("SSLORDER_" + flag.upper().replace("-", "_"), default)
 
 
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:  # of which argparse would tell only that there was one
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     run = commands.add_parser(
         "run",
@@ -70,7 +77,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     run.add_argument(
         "--health-listen",
-        type=Address.parse,
+        type=_address,
         default=_env("health-listen", "127.0.0.1:0"),
         metavar="HOST:PORT",
         help="where to serve /livez, /readyz, /metrics; port 0 is any free one (default: %(default)s)",
