@@ -15,7 +15,7 @@ Rules:
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -68,11 +68,10 @@ SEARCH_MARGIN = timedelta(minutes=5)
 class FreshLook:
     """Payments and actions by a live LIST that everyone who asks before it begins shares."""
 
-    def __init__(
-        self, cluster: Cluster, note: Callable[[type[KubernetesObject], Sequence[KubernetesObject]], None]
-    ) -> None:
+    def __init__(self, cluster: Cluster, cache: Cache, enqueue: Callable[[set[Key]], None]) -> None:
         self._cluster = cluster
-        self._note = note
+        self._cache = cache
+        self._enqueue = enqueue
         self._running: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
 
@@ -86,11 +85,11 @@ class FreshLook:
         if after is not None:
             await asyncio.wait([after])
         self._running, self._next = self._next, None
-        payments, actions = await asyncio.gather(
-            self._cluster.list(SSLPayment), self._cluster.list(SSLContractAction)
-        )
-        self._note(SSLPayment, payments)
-        self._note(SSLContractAction, actions)
+        await asyncio.gather(self._list_all(SSLPayment), self._list_all(SSLContractAction))
+
+    async def _list_all(self, kind: type[KubernetesObject]) -> None:
+        known = self._cache.incarnations(kind)
+        self._enqueue(self._cache.put_list(known, await self._cluster.list(kind)))
 
 
 @dataclass(slots=True)

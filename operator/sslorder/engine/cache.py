@@ -9,7 +9,7 @@ Rules:
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 from sslorder.api.account import SSLAccount
@@ -89,6 +89,10 @@ class Cache:
 
     def keys(self, kind: type[KubernetesObject]) -> list[Key]:
         return [Key(kind, namespace, name) for namespace, name in self._objects[kind]]
+
+    def incarnations(self, kind: type[KubernetesObject]) -> dict[Key, str]:
+        """The UID of every object of a kind."""
+        return {key_of(thing): thing.metadata.uid for thing in self._objects[kind].values()}
 
     def namespace_uid(self, name: str) -> str | None:
         return self._namespaces.get(name)
@@ -181,6 +185,19 @@ class Cache:
         work = self._concerned(before)
         self._unindex(before)
         del self._objects[kind][namespace, name]
+        return work
+
+    def put_list(self, known: Mapping[Key, str], things: Iterable[KubernetesObject]) -> set[Key]:
+        """Take note of a live LIST of one kind. What it lacks is gone if it was `known` (`incarnations`)
+        before the LIST was asked for; what came meanwhile is newer than the LIST."""
+        work: set[Key] = set()
+        present = set()
+        for thing in things:
+            work |= self.put(thing)
+            present.add(key_of(thing))
+        for key, uid in known.items():
+            if key not in present:
+                work |= self.drop(*key, uid)
         return work
 
     def put_namespace(self, name: str, uid: str) -> set[Key]:

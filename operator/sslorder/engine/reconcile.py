@@ -9,7 +9,7 @@ Rules:
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
 from sslorder.api.account import AccountStatus, NamespaceIdentity, SSLAccount
@@ -62,7 +62,7 @@ class Reconciler:
         self._w = world
         self._provider = provider
         self._enqueue = enqueue
-        self._actor = Actor(world, self._plan, FreshLook(world.cluster, self._note_list))
+        self._actor = Actor(world, self._plan, FreshLook(world.cluster, world.cache, enqueue))
 
     async def reconcile(self, key: Key) -> datetime | None:
         """Look at one object. Returns when to look again."""
@@ -93,17 +93,6 @@ class Reconciler:
 
     def _plan(self, order: SSLCertificateOrder) -> Plan:
         return plan(self._snapshot(order))
-
-    def _note_list(self, kind: type[KubernetesObject], things: Sequence[KubernetesObject]) -> None:
-        """Take note of a live LIST, which also tells what is gone."""
-        work: set[Key] = set()
-        present = {key_of(thing) for thing in things}
-        for thing in things:
-            work |= self._w.cache.put(thing)
-        for key in self._w.cache.keys(kind):
-            if key not in present:
-                work |= self._w.cache.drop(*key)
-        self._enqueue(work)
 
     async def _say(self, thing: KubernetesObject, before: Projection, after: Projection) -> KubernetesObject:
         """Write a status if it says something else than the one that stands."""

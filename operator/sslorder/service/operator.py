@@ -145,12 +145,12 @@ class Operator:
 
     async def _sweep_once(self) -> None:
         for kind in KINDS:
-            known = self.cache.keys(kind)
+            known = self.cache.incarnations(kind)
             items, _ = await self._client.list(resource(kind))
             present = {(raw["metadata"].get("namespace", ""), raw["metadata"]["name"]) for raw in items}
-            for key in known:
+            for key, uid in known.items():
                 if key[1:] not in present:
-                    self._enqueue(self.cache.drop(*key))
+                    self._enqueue(self.cache.drop(*key, uid))
         known_secrets = self.cache.secret_places()
         items, _ = await self._client.list(SECRETS, label_selector=ORDER_UID)
         present = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in items}
