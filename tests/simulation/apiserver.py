@@ -42,6 +42,8 @@ _BUILT_IN: Final = {
     "leases.coordination.k8s.io": ("coordination.k8s.io/v1", "Lease"),
 }
 _SERVED: Final = _BUILT_IN | {f"{kind.KIND.plural}.{GROUP}": (API_VERSION, kind.KIND.name) for kind in KINDS}
+_NEVER_JUDGED: Final[Json] = {"observedGeneration": -1}
+"""The default that every one of our kinds states for its status."""
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -212,21 +214,23 @@ class MemoryApiServer:
             metadata["namespace"] = at.namespace
         if at.resource not in _BUILT_IN:
             metadata["generation"] = 1
-            thing.pop("status", None)
+            thing["status"] = dict(_NEVER_JUDGED)
         if at.resource == "namespaces":
             metadata["labels"] = {"kubernetes.io/metadata.name": at.name} | metadata.get("labels", {})
         return self._store(at, thing, None)
 
     def _update(self, at: Address, wanted: Json, asked: Json) -> Json:
         before = self._found(at)
-        known = before["metadata"]
-        for field in ("uid", "resourceVersion"):
+        known, custom = before["metadata"], at.resource not in _BUILT_IN
+        # the status of a custom kind is written whatever UID is said
+        for field in ("resourceVersion",) if at.subresource else ("resourceVersion", "uid"):
             if asked.get(field) not in (None, known[field]):
                 text = f'Operation cannot be fulfilled on {at.resource} "{at.name}": {field} differs'
+                if custom and field == "uid":
+                    raise Refusal(422, "Invalid", text, at.details)
                 raise Refusal(409, "Conflict", text, at.details)
-        custom = at.resource not in _BUILT_IN
         if at.subresource == "status":
-            after = {**before, "status": wanted.get("status") or {}}
+            after = {**before, "status": _NEVER_JUDGED | (wanted.get("status") or {})}
         else:
             own = {
                 key: known[key]

@@ -238,6 +238,8 @@ class AuthorityClient:
     async def request(self, request: IssuanceRequest) -> int:
         books, weather = self._books, self._books.world.weather
         operation, called = "POST /certificates", books.world.now()
+        if not request.still_wanted():
+            raise TryAgain(operation, "it was no longer allowed when its turn came")
         books.world.judge.purchase(self._process, request, called)
         lost = await self._reach(operation, harmless=False)
         fault = weather.purchase_fault()

@@ -560,7 +560,7 @@ class History:
             process = draw.choice(world.processes)
             process.dies_at_call = draw.randrange(14)
         elif chance < 0.27:
-            self._storm(draw.choice((5.0, 60.0, 400.0)))
+            self._storm(draw.choice((5.0, 30.0, 200.0)))
 
     def _storm(self, seconds: float) -> None:
         world = self.world
@@ -584,17 +584,17 @@ class History:
         world, draw = self.world, self.random
         chance = draw.random()
         if chance < 0.3:
-            self._storm(draw.choice((20.0, 120.0, 900.0)))
+            self._storm(draw.choice((10.0, 60.0, 300.0)))
         elif chance < 0.5 and world.processes:
             world.crash(draw.choice(world.processes))
         elif chance < 0.6:
             for process in tuple(world.processes):
                 world.crash(process, restart_after=30.0)
-        elif chance < 0.75:
+        elif chance < 0.7:
             for process in world.processes:
                 process.lose_watches(draw.uniform(0.1, 30))
             world.weather.note("watch: lost")
-        elif chance < 0.9 and world.processes:
+        elif chance < 0.85 and world.processes:
             process = draw.choice(world.processes)
             process.skew = timedelta(seconds=draw.uniform(-120, 120))
             world.weather.note("clock: wrong")
@@ -604,7 +604,7 @@ class History:
                 process.skew = timedelta(0)
                 world.disturb()
 
-            world.later(draw.choice((30.0, 600.0)), mend)
+            world.later(draw.choice((10.0, 120.0)), mend)
         self._next_trouble()
 
     def run(self) -> None:

@@ -4,8 +4,7 @@ Rules:
 - Everything that is drawn comes from the seed, and everything that happens is a line of the chronicle: the
   same seed gives the same lines.
 - The loop's time passes second by second while anything is under way. Over a stretch in which nobody has
-  anything to do before a known moment, the wall clock alone leaps, and lands early enough for every timer to
-  notice.
+  anything to do before a known moment, the wall clock alone leaps, and lands a little before it.
 """
 
 import asyncio
@@ -21,20 +20,21 @@ from typing import Any, Final
 
 from sslorder.api.authority import SSLAuthority
 from sslorder.cluster.lease import LeaseTiming
-from sslorder.engine.queue import LONGEST_NAP
 from tests.harness.time import SkippingLoop, WallClock
 from tests.simulation.apiserver import Json, MemoryApiServer
 from tests.simulation.authority import MemoryAuthority
-from tests.simulation.judge import Judge, Violation
+from tests.simulation.judge import SETTLED, Judge, Violation
 from tests.simulation.oracle import Oracle
 from tests.simulation.process import OPERATOR_NAMESPACE, Process
 from tests.simulation.weather import Weather
 
-LANDS_BEFORE: Final = LONGEST_NAP.total_seconds() + 2.0
+LANDS_BEFORE: Final = 3.0
 SETTLES_WITHIN: Final = 3 * 3600.0
 """Seconds of the loop after which a world in calm weather must have come to rest."""
-POLLS: Final = 900.0
-"""A deadline nearer than that is waited for, not leapt to."""
+POLLS: Final = 130.0
+"""A deadline nearer than that is waited for, not leapt to: so often are uncertain purchases searched for."""
+PATIENCE: Final = 1800.0
+"""Seconds of the loop after which what is looked at again and again keeps the world from leaping no more."""
 LEASES: Final = (LeaseTiming(), *[LeaseTiming(duration=60, renew_deadline=40.0, retry_period=10.0)] * 4)
 """Mostly slow ones, for to renew them is most of what there is to simulate."""
 REMEMBERED: Final = 60
@@ -246,9 +246,9 @@ class World:
         while True:
             if self._agenda and self._agenda[0][0] <= self.now():
                 return
-            resting = self.at_rest() and self.calm_for() > 30.0
+            resting = self.at_rest() and self.calm_for() > SETTLED
             near = self._nearest_deadline() - self.now().timestamp()
-            if resting and (near > POLLS or self.loop.time() - began > 2 * POLLS):
+            if resting and (near > POLLS or self.loop.time() - began > PATIENCE):
                 self.judge.check_quiescence()
                 return
             if self.loop.time() - max(began, self.disturbed_at) > SETTLES_WITHIN:
@@ -258,12 +258,7 @@ class World:
 
     def _nearest_deadline(self) -> float:
         return min(
-            (
-                at
-                for process in self.processes
-                for at, key in process.deadlines()
-                if key.kind is not SSLAuthority
-            ),
+            (at for process in self.processes for at, _ in process.deadlines()),
             default=datetime.max.replace(tzinfo=UTC).timestamp(),
         )
 
@@ -286,6 +281,8 @@ class World:
         seconds = (target - self.now()).total_seconds() - LANDS_BEFORE
         if seconds > 0:
             self.clock.jump(timedelta(seconds=seconds))
+            for process in self.processes:
+                process.read_the_clock()
 
 
 class _Defects(logging.Handler):
