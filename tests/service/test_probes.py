@@ -8,6 +8,7 @@ import pytest
 import requests
 from aiohttp import web
 
+from sslorder.cli.main import main
 from sslorder.service import health, watch
 from sslorder.service.health import (
     Address,
@@ -169,3 +170,9 @@ def test_an_address_is_read_and_written(text: str, address: Address) -> None:
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="write host:port, as in"):
         Address.parse(text)
+
+
+def test_the_command_line_says_what_an_address_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--config", "any.yaml", "--health-listen", "9402"])
+    assert "'9402' is not an address: write host:port, as in 0.0.0.0:9402" in capsys.readouterr().err
