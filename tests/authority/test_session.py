@@ -525,3 +525,16 @@ def test_a_closed_client_says_that_nothing_was_done(client: Client, asked: Issua
             await authority.request(asked)
 
     run(scenario())
+
+
+def test_a_purchase_that_is_no_longer_wanted_when_its_turn_comes_is_not_sent(
+    server: ScriptedServer, client: Client, asked: IssuanceRequest
+) -> None:
+    async def scenario() -> None:
+        async with client() as authority:
+            await authority.policy()
+            with pytest.raises(TryAgain, match="no longer allowed"):
+                await authority.request(replace(asked, still_wanted=lambda: False))
+        assert server.asked("POST /certificates") == 0
+
+    run(scenario())

@@ -126,7 +126,7 @@ class GlobalSign:
             raise TryAgain(error.operation, error.detail) from None
         try:
             body = await asyncio.to_thread(rules.compose, request, self._clock.now())
-            call = Call(Kind.PURCHASE, "POST", "/certificates", body=body)
+            call = Call(Kind.PURCHASE, "POST", "/certificates", body=body, still_wanted=request.still_wanted)
             answer = await self._session.call(call, 201)
         except ContradictsPolicyError as contradiction:
             self._rules = None

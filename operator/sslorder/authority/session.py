@@ -38,6 +38,7 @@ class Call:
     path: str
     query: Mapping[str, str | int] | None = None
     body: bytes | None = field(default=None, repr=False)
+    still_wanted: Callable[[], bool] = field(default=lambda: True, repr=False)
 
     @property
     def operation(self) -> str:
@@ -134,7 +135,12 @@ class Session:
     async def _exchange(self, call: Call, token: str) -> Answer:
         try:
             answer = await self._transport.exchange(
-                call.method, call.path, token=token, query=call.query, body=call.body
+                call.method,
+                call.path,
+                token=token,
+                query=call.query,
+                body=call.body,
+                still_wanted=call.still_wanted,
             )
         except ExchangeError as failure:
             raise self._error(call, meaning.of_failure(call.kind, failure), str(failure)) from None

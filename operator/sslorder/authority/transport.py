@@ -13,7 +13,7 @@ import math
 import os
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -201,8 +201,12 @@ class Transport:
         token: str | None = None,
         query: Mapping[str, str | int] | None = None,
         body: bytes | None = None,
+        still_wanted: Callable[[], bool] = lambda: True,
     ) -> Answer:
-        """Send one request, once, when its turn has come. Raises `NeverSentError` or `NoAnswerError`."""
+        """Send one request, once, when its turn has come and if it is still wanted then.
+
+        Raises `NeverSentError` or `NoAnswerError`.
+        """
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None:
             headers["Content-Type"] = JSON
@@ -210,11 +214,15 @@ class Transport:
         await self._pace.turn()
         if self._closed:
             raise NeverSentError(ConnectionError("the client is closed"))
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._send, request)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._send, request, still_wanted
+        )
 
-    def _send(self, request: requests.Request) -> Answer:
+    def _send(self, request: requests.Request, still_wanted: Callable[[], bool]) -> Answer:
         limits = self._limits
         prepared = self._session.prepare_request(request)
+        if not still_wanted():
+            raise NeverSentError(PermissionError("when its turn came, the request was no longer allowed"))
         try:
             with self._session.send(
                 prepared,

@@ -45,6 +45,7 @@ from sslorder.engine.ports import (
     CertificateStatus,
     Clock,
     Cluster,
+    ClusterError,
     Dossier,
     Dossiers,
     IssuanceRequest,
@@ -63,6 +64,8 @@ logger = logging.getLogger(__name__)
 FIRST_RETRY = timedelta(seconds=1)
 LONGEST_RETRY = timedelta(minutes=5)
 SEARCH_MARGIN = timedelta(minutes=5)
+FRESH_FOR = timedelta(seconds=10)
+"""How long a fresh look holds. A purchase whose turn comes later is looked at once more."""
 
 
 class FreshLook:
@@ -284,10 +287,18 @@ class Actor:
         order, _ = await asyncio.gather(
             self._w.cluster.read(SSLCertificateOrder, here.namespace, here.name), self._fresh.take()
         )
-        if order is None or order.metadata.uid != here.uid or order.metadata.deletion_timestamp is not None:
+        if order is None:
+            self._w.cache.drop(SSLCertificateOrder, here.namespace, here.name, here.uid)
             return False
         self._w.cache.put(order)
-        return self._w.lease.is_valid() and effect in self._look(order).effects[:1]
+        if order.metadata.uid != here.uid or order.metadata.deletion_timestamp is not None:
+            return False
+        return effect in self._look(order).effects[:1]
+
+    def _require_lease(self) -> None:
+        """Nothing irreversible without the Lease. Raises `ClusterError`: whoever holds it goes on."""
+        if not self._w.lease.is_valid():
+            raise ClusterError("The Lease is not held any longer, so nothing irreversible is done here.")
 
     async def _request(
         self, effect: do.RequestCertificate, ledger: Ledger, intent: Intent, s: Snapshot, key: Key
@@ -298,9 +309,14 @@ class Actor:
         await client.login()
         if not await self._still_wanted(effect, s):
             return
-        request = IssuanceRequest(
-            certificates.read_key(pem), intent.dns_names, intent.not_after, ledger.terms.subject
-        )
+        self._require_lease()
+        looked_at = self._w.clock.now()
+
+        def still_wanted() -> bool:
+            return self._w.lease.is_valid() and self._w.clock.now() - looked_at <= FRESH_FOR
+
+        private, subject = certificates.read_key(pem), ledger.terms.subject
+        request = IssuanceRequest(private, intent.dns_names, intent.not_after, subject, still_wanted)
         self._note(key, in_hand=None)
         try:
             serial = await client.request(request)
@@ -440,8 +456,7 @@ class Actor:
         leaf = ledger.leaf(number)
         assert leaf is not None
         assert leaf.revocation is not None
-        if not self._w.lease.is_valid():
-            return
+        self._require_lease()
         try:
             await self._w.authorities.client(self._authority_name(s)).revoke(
                 certificates.read_serial(leaf.serial), reason, at

@@ -7,8 +7,8 @@ Rules:
   by its wire format.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -83,13 +83,18 @@ class OutcomeUnknown(AuthorityError):
 
 @dataclass(frozen=True, slots=True)
 class IssuanceRequest:
-    """One leaf as it is asked of the authority. The authority may issue it or refuse it, but not change
-    it."""
+    """One leaf as it is asked of the authority, which may issue it or refuse it, but not change it.
+
+    `still_wanted` is asked once more when the request's turn has come, right before its first byte is sent:
+    where
+    it says no, nothing is sent (`TryAgain`). It is called from any thread, and answers at once.
+    """
 
     key: PrivateKey
     dns_names: tuple[str, ...]
     not_after: datetime
     subject: Subject | None
+    still_wanted: Callable[[], bool] = field(default=lambda: True, compare=False, repr=False)
 
 
 class CertificateStatus(StrEnum):
