@@ -12,10 +12,10 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 QUIET_SECONDS: Final = 0.3
 _KUBERNETES: Final = re.compile(
@@ -81,7 +81,7 @@ class Gate:
         self._counts: Counter[str] = Counter()
         self._stop: tuple[Boundary | int, Moment] | None = None
         self._going_on: asyncio.Future[bool] | None = None
-        self._in_flight = 0
+        self._sending: set[asyncio.Task[Any]] = set()
         self._last_seen = 0.0
         self.seen: list[Boundary] = []
         self.reached = threading.Event()
@@ -94,6 +94,11 @@ class Gate:
             self.reached.clear()
             self._stop = None if where is None else (where, moment)
 
+    def disarm(self) -> None:
+        """Stop nothing any more."""
+        self.arm()
+        self.release()
+
     def release(self) -> None:
         """Let the stopped request go on."""
         self._end_stop(goes_on=True)
@@ -104,7 +109,7 @@ class Gate:
 
     def is_quiet(self) -> bool:
         """Whether nothing is being asked, nor was lately."""
-        return self._in_flight == 0 and time.monotonic() - self._last_seen > QUIET_SECONDS
+        return not self._sending and time.monotonic() - self._last_seen > QUIET_SECONDS
 
     def _end_stop(self, *, goes_on: bool) -> None:
         def end() -> None:
@@ -113,35 +118,35 @@ class Gate:
 
         self._loop.call_soon_threadsafe(end)
 
-    async def through(self, request: str, send: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Pass a request on by `send`, unless it is stopped.
+    async def through(self, request: str, send: Callable[[], Coroutine[None, None, Answer]]) -> Answer:
+        """Pass a request on by `send`, unless it is stopped. What has been sent arrives, whoever goes away.
 
-        :raises Dropped: it was, and is not to be answered.
+        :raises Dropped: it was stopped, and is not to be answered.
         """
         moment = self._arrives(request)
-        self._in_flight += 1
-        try:
-            if moment is Moment.BEFORE:
-                await self._stopped()
-            sending = asyncio.ensure_future(send())
-            try:
-                if moment is Moment.SENT:
-                    await asyncio.sleep(0)  # the request begins to leave
-                    await self._stopped()
-                answer = await sending
-                if moment is Moment.ANSWERED:
-                    await self._stopped()
-            except Dropped:
-                await asyncio.wait([sending])  # what has been sent arrives
-                raise
-            return answer
-        finally:
-            self._in_flight -= 1
-            self._last_seen = time.monotonic()
+        if moment is Moment.BEFORE:
+            await self._stopped()
+        sending = self._loop.create_task(send())
+        self._sending.add(sending)
+        sending.add_done_callback(self._arrived)
+        if moment is Moment.SENT:
+            await asyncio.sleep(0)  # the request begins to leave
+            await self._stopped()
+        answer = await asyncio.shield(sending)
+        if moment is Moment.ANSWERED:
+            await self._stopped()
+        return answer
+
+    def _arrived(self, sending: "asyncio.Task[Any]") -> None:
+        self._sending.discard(sending)
+        self._last_seen = time.monotonic()
+        if not sending.cancelled():
+            sending.exception()  # seen, even when nobody waits any more
 
     def _arrives(self, request: str) -> Moment | None:
         with self._lock:
             self._counts[request] += 1
+            self._last_seen = time.monotonic()
             here = Boundary(request, self._counts[request])
             self.seen.append(here)
             if self._stop is None or self._stop[0] not in (here, len(self.seen)):
@@ -152,10 +157,6 @@ class Gate:
 
     async def _stopped(self) -> None:
         self._going_on = self._loop.create_future()
-        self._in_flight -= 1  # what is stopped disturbs no rest
         self.reached.set()
-        try:
-            if not await self._going_on:
-                raise Dropped
-        finally:
-            self._in_flight += 1
+        if not await self._going_on:
+            raise Dropped

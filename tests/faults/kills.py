@@ -11,9 +11,10 @@ from tests.faults import audit
 from tests.faults.gate import Boundary, Moment
 from tests.faults.scenarios import SCENARIOS, End, Scenario
 from tests.faults.stage import Stage
-from tests.harness.world import POLL, Order
+from tests.harness.world import Order
 
 BOUND: Final = 90.0
+POLL: Final = 0.05
 FURTHEST_AGAIN: Final = 12
 """A second kill comes at one of so many requests of the recovery."""
 
@@ -54,7 +55,7 @@ def told(stage: Stage, scenario: Scenario) -> Iterator[Order]:
 
 
 def wait_until_quiet(stage: Stage) -> None:
-    stage.wait(stage.gate.is_quiet, "the operator to be at rest", lambda: {"seen": stage.gate.seen[-5:]})
+    stage.wait(stage.gate.is_quiet, "the operator to be at rest", stage.lately)
 
 
 def settle(stage: Stage, order: Order, end: End) -> None:
@@ -92,6 +93,7 @@ def carry_out(stage: Stage, cut: Cut) -> Outcome:
             kills += 1
             stage.gate.arm(cut.again if kills == 1 else None, cut.moment)
             stage.resume()
+        stage.gate.disarm()
         settle(stage, order, scenario.end)
         found = audit.faults(stage, order, scenario.end)
         bought = len(order.client.certificates())

@@ -28,6 +28,7 @@ from tests.faults.gate import Dropped, Gate, of_authority, of_kubernetes
 
 HOST: Final = "127.0.0.1"
 BOUND: Final = 60.0
+SHUT_DOWN_WITHIN: Final = 0.5
 TLS_CLOSES_WITHIN: Final = 0.5
 LARGEST_REQUEST: Final = 8 * 1024 * 1024
 _HOP_BY_HOP: Final = {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "expect"}
@@ -73,7 +74,9 @@ class Proxy:
                 skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
             )
         )
-        runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.0)
+        # who goes away leaves no watch behind
+        server = web.Server(self._handle, handler_cancellation=True)
+        runner = web.ServerRunner(server, shutdown_timeout=SHUT_DOWN_WITHIN)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, HOST, 0, ssl_context=tls, backlog=256).start()

@@ -143,7 +143,11 @@ class Stage(World):
 
     def comes_by(self) -> None:
         """Return when a request is stopped."""
-        self.wait(self.gate.reached.is_set, "a request to be stopped", lambda: {"seen": self.gate.seen[-5:]})
+        self.wait(self.gate.reached.is_set, "a request to be stopped", self.lately)
+
+    def lately(self) -> dict[str, list[str]]:
+        """The last requests, for whom it concerns that no more come, or too many."""
+        return {"asked lately": [str(boundary) for boundary in self.gate.seen[-5:]]}
 
     def kill_operator(self) -> None:
         """SIGKILL; the request that is stopped breaks off."""

@@ -86,7 +86,7 @@ def pause(stage: Stage, cut: Cut) -> Outcome:
             stage.gate.release()
             leader.process.send_signal(signal.SIGCONT)
             leader.wait_for_line("No longer acting", begins)
-        stage.gate.release()
+        stage.gate.disarm()
         wait_until_quiet(stage)
         settle(stage, order, scenario.end)
         found = audit.faults(stage, order, scenario.end)

@@ -33,7 +33,7 @@ def client(stage: Stage) -> Iterator[NewClient]:
 
     yield make
     stage.sandbox.clear_faults()
-    stage.gate.arm()
+    stage.gate.disarm()
     for each in clients:
         stage.forgets(each)
 
