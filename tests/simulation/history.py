@@ -55,7 +55,7 @@ def _digest(account: str, purchase_order: str) -> str:
 class Plot:
     """How dense a history is."""
 
-    contracts: int = 6
+    contracts: int = 5
     years: float = 3.0
     replicas: int = 2
     days_between_acts: float = 20.0
@@ -526,7 +526,7 @@ class History:
             (1, ("the Secret loses its label", c.unlabel_secret)),
             (2, ("is suspended", lambda: c.measure("Suspend"))),
             (1, ("its account is suspended", lambda: c.measure("Suspend", "account"))),
-            (0.5, ("its authority is suspended", lambda: c.measure("Suspend", "authority"))),
+            (0.2, ("its authority is suspended", lambda: c.measure("Suspend", "authority"))),
             (0.3, ("is terminated", lambda: c.measure("Terminate"))),
             (0.5, ("is rejected", lambda: c.measure("Reject"))),
             (0.5, ("everything is lifted", lambda: c.reinstate(None, "contract"))),

@@ -91,7 +91,6 @@ class Judge:
         self._by_dossier: dict[str, Case] = {}
         self._by_place: dict[tuple[str, str], Case] = {}
         self._published: dict[tuple[str, str], Published] = {}
-        self._writes_when_quiet: int | None = None
         self.checks = 0
         self.quiescent = 0
         self.demanded = 0

@@ -5,8 +5,8 @@ import pytest
 from tests.simulation.history import Plot
 from tests.simulation.run import describe, play
 
-QUICK = Plot(contracts=3, years=1.5)
-DEEP = Plot(contracts=10, years=4.0)
+QUICK = Plot(contracts=2, years=0.8)
+DEEP = Plot(contracts=5, years=4.0, days_between_acts=30.0)
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -17,13 +17,12 @@ def test_what_must_never_be_never_is(seed: int) -> None:
 
 
 def test_the_same_seed_is_the_same_history() -> None:
-    first, second = play(1, QUICK), play(1, QUICK)
-    assert first.digest == second.digest
-    assert first.digest != play(2, QUICK).digest
+    short = Plot(contracts=1, years=0.5)
+    assert play(1, short).digest == play(1, short).digest != play(2, short).digest
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("seed", range(1000, 1050))
+@pytest.mark.parametrize("seed", range(1000, 1100))
 def test_what_must_never_be_never_is_in_two_thousand_contract_years(seed: int) -> None:
     outcome = play(seed, DEEP)
     assert outcome.failure is None, describe(outcome)
