@@ -83,8 +83,20 @@ def record(stage: Stage, scenario: Scenario) -> list[Boundary]:
 
 
 def carry_out(stage: Stage, cut: Cut) -> Outcome:
-    """Kill the operator there, start it anew, and judge."""
-    scenario, kills, begun = SCENARIOS[cut.scenario], 0, time.monotonic()
+    """Kill the operator there, start it anew, and judge. A run that breaks off has ended wrong."""
+    begun = time.monotonic()
+    try:
+        return _carry_out(stage, cut, begun)
+    except AssertionError as error:
+        stage.gate.disarm()
+        if stage.operator.process.poll() is not None:
+            stage.resume()
+        needed = len(SCENARIOS[cut.scenario].end.revoked)
+        return Outcome(cut, 0, 0, needed, time.monotonic() - begun, (f"it broke off: {error}",))
+
+
+def _carry_out(stage: Stage, cut: Cut, begun: float) -> Outcome:
+    scenario, kills = SCENARIOS[cut.scenario], 0
     with told(stage, scenario) as order:
         stage.gate.arm(cut.boundary, cut.moment)
         order = scenario.happens(order)
