@@ -75,9 +75,9 @@ def test_an_order_waits_while_nobody_answers(client: NewClient, neighbour: Order
 def test_a_server_that_cannot_prove_who_it_is_is_told_nothing(client: NewClient, neighbour: Order) -> None:
     shop = client()
     shop.recorded_authority().stands("Ready", "True", "AuthorityReady")
-    told = len(shop.requests())
     shop.world.kube.patch(SECRETS, shop.name, {"data": {"ca.crt": None}}, shop.world.namespace)
     looked_at_again(shop).stands("Ready", "False", "AuthorityUnavailable", "certificate")
+    told = len(shop.requests())
     shop.orders().is_paid().reaches("Issuing", "cannot be used", ASK)
     neighbour.reaches("Active")
     assert len(shop.requests()) == told
@@ -168,11 +168,7 @@ def test_a_certificate_is_not_published_nor_bought_again(
     order = shop.orders().is_paid()
     order.stalls("Issuing", "CertificateUnusable", says, "not published, and no other is bought", ASK)
     neighbour.reaches("Active")
-    shop.world.wait(
-        lambda: [entry["revoked"] for entry in shop.certificates()] == [revoked],
-        "the authority to know",
-        order.read,
-    )
+    shop.has_revoked(revoked)
     assert order.secret() is None
     shop.world.sandbox.clear_faults()
     order.edit(reissueBefore="24h")

@@ -325,6 +325,14 @@ class Client:
     def certificates(self) -> list[Issued]:
         return [entry for entry in self.world.sandbox.issued() if entry["account"] == self.name]
 
+    def has_revoked(self, *expected: bool) -> None:
+        """Wait until the authority holds just these certificates of it, revoked or not, the oldest first."""
+
+        def met() -> bool:
+            return [entry["revoked"] for entry in self.certificates()] == list(expected)
+
+        self.world.wait(met, f"the authority to have revoked {expected}", self.certificates)
+
     def waits_until_asked(self, operation: str) -> dict[str, Any]:
         """The request of that kind that the authority has before it now."""
         found: list[dict[str, Any]] = []
