@@ -104,11 +104,27 @@ class Stage(World):
         log = self._directory / f"operator-{urlsplit(proxy.url).port}.log"
         return Standby(self._run(proxy, log, WATCHING), proxy)
 
-    def _run(self, proxy: Proxy, log: Path, until: str) -> Operator:
-        user = yaml.safe_load(self._identity.read_text())["users"][0]["user"]
+    def another_installation(self, namespace: str) -> Standby:
+        """A second installation of the operator in this cluster, with a Lease of its own, that acts."""
+        manifests = (ROOT / "examples" / "operator.yaml").read_text()
+        binding = f"sslorder-{namespace}"  # the names of a cluster's own objects are taken
+        objects = list(yaml.safe_load_all(manifests.replace(SYSTEM, namespace)))
+        for manifest in objects:
+            if manifest["kind"] == "ClusterRoleBinding":
+                manifest["metadata"]["name"] = binding
+        self.plane.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(objects))
+        proxy = self._before(self.plane)
+        identity = self.plane.service_account(namespace, "sslorder", IDENTITY_SECONDS)
+        log = self._directory / f"{namespace}.log"
+        return Standby(self._run(proxy, log, ACTING, identity, namespace), proxy)
+
+    def _run(
+        self, proxy: Proxy, log: Path, until: str, identity: Path | None = None, namespace: str = SYSTEM
+    ) -> Operator:
+        user = yaml.safe_load((identity or self._identity).read_text())["users"][0]["user"]
         kubeconfig = self._directory / f"operator-{urlsplit(proxy.url).port}.kubeconfig"
         write_kubeconfig(kubeconfig, Endpoint(proxy.url, self.proxies.ca), "sslorder", user)
-        flags = {"--namespace": SYSTEM, "--lease-seconds": self.lease_seconds, "--log-level": "debug"}
+        flags = {"--namespace": namespace, "--lease-seconds": self.lease_seconds, "--log-level": "debug"}
         words = [str(word) for flag in flags.items() for word in flag]
         return Operator.start(kubeconfig, self.configuration, log, *words, until=until)
 

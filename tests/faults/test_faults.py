@@ -11,7 +11,7 @@ from tests.faults import audit
 from tests.faults.gate import Boundary, Moment
 from tests.faults.kills import wait_until_quiet
 from tests.faults.scenarios import SERVED, SUCCEEDED, End
-from tests.faults.stage import TOKEN_SECONDS, Stage
+from tests.faults.stage import SYSTEM, TOKEN_SECONDS, Stage
 from tests.harness.kube import SECRETS, Manifest
 from tests.harness.world import Client, Order
 
@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.deep]
 
 BUYING: Final = "HVCA POST /certificates"
 ENDLESS: Final = 3_600
+ORDERS: Final = 8
 NewClient = Callable[..., Client]
 
 
@@ -214,6 +215,45 @@ def test_a_dossier_that_was_lost_buys_nothing(stage: Stage, client: NewClient) -
     order.reaches("Active").has_secret()
     wait_until_quiet(stage)
     assert len(shop.certificates()) == 2
+
+
+# Others who would buy
+
+
+def test_a_second_installation_buys_nothing(stage: Stage, client: NewClient) -> None:
+    shop, elsewhere = client(), f"{SYSTEM}-other"
+    shop.orders().is_paid().reaches("Active")
+    other = stage.another_installation(elsewhere)
+    credentials = stage.kube.get(SECRETS, shop.name, SYSTEM)
+    assert credentials is not None
+    stage.kube.create(SECRETS, {**credentials, "metadata": {"name": shop.name, "namespace": elsewhere}})
+    with other.operator:
+        stage.kill_operator()
+        order = shop.orders().is_paid()
+        order.stalls("Received", "AuthorityUnavailable", "Another installation", SYSTEM)
+        wait_until_quiet(stage)
+        assert len(shop.certificates()) == 1
+        stage.resume()
+        order.reaches("Active").has_secret()
+        wait_until_quiet(stage)
+        assert len(shop.certificates()) == 2
+
+
+def test_two_replicas_buy_for_many_orders_once_each(stage: Stage, client: NewClient) -> None:
+    shop = client()
+    orders = [shop.orders().reaches("PendingPayment") for _ in range(ORDERS)]
+    successor = stage.standby()
+    stage.gate.arm(Boundary(BUYING, ORDERS // 2), Moment.SENT)
+    for order in orders:
+        order.is_paid()
+    stage.comes_by()
+    stage.kill_operator()
+    successor.acts()
+    for order in orders:
+        order.reaches("Active").has_secret()
+    stage.succeeds(successor)
+    wait_until_quiet(stage)
+    assert len(shop.certificates()) == ORDERS
 
 
 def without_identity(secret: Manifest) -> Manifest:
