@@ -441,31 +441,39 @@ def test_before_a_payment_the_authority_hears_nothing(change: Change) -> None:
     assert world.done == []
 
 
-STANDING: dict[str, tuple[Phase, Change]] = {
-    "termination": (Phase.TERMINATED, acts("Terminate")),
-    "revocation": (Phase.REVOKING, orders(revocation=REVOKES)),
-    "suspension": (Phase.SUSPENDED, acts("Suspend")),
-    "expiry": (Phase.EXPIRED, facts(now=YEAR_END)),
-    "payment": (Phase.PENDING_PAYMENT, facts(payments=(REVERSED,))),
+LAPSED = YEAR_END.replace(year=2028)
+"""End of the second period, which is not paid."""
+STANDING: dict[str, tuple[Phase, dict[str, Any], dict[str, Any]]] = {
+    "termination": (Phase.TERMINATED, {"actions": (an_action("Terminate"),)}, {}),
+    "revocation": (Phase.REVOKING, {}, {"revocation": REVOKES}),
+    "suspension": (Phase.SUSPENDED, {"actions": (an_action("Suspend"),)}, {}),
+    "expiry": (Phase.EXPIRED, {"now": LAPSED}, {}),
+    "payment": (Phase.PENDING_PAYMENT, {"payments": (REVERSED,)}, {}),
 }
+
+
+def standing(*causes: str) -> Phase | None:
+    """The phase of an order under all of these, with a leaf of three years; nothing is confirmed."""
+    merged: dict[str, Any] = {}
+    spec: dict[str, Any] = {}
+    for cause in causes:
+        _, changes, wishes = STANDING[cause]
+        merged |= changes | {"actions": (*merged.get("actions", ()), *changes.get("actions", ()))}
+        spec |= wishes
+    paid = a_paid(a_leaf(life=1100 * DAY), order=an_order(**spec), **merged)
+    return World(paid, answer=Answer.BUSY).settle().status.phase
+
+
+@pytest.mark.parametrize("cause", STANDING)
+def test_what_holds_alone_decides(cause: str) -> None:
+    assert standing(cause) is STANDING[cause][0]
 
 
 @pytest.mark.parametrize(
     ("higher", "lower"), [pytest.param(a, b, id=f"{a} before {b}") for a, b in combinations(STANDING, 2)]
 )
 def test_of_two_that_hold_at_once_the_higher_decides(higher: str, lower: str) -> None:
-    world = World(a_paid(a_leaf(life=400 * DAY), ledger=a_ledger(a_leaf(life=400 * DAY))), answer=Answer.BUSY)
-    (phase, above), (_, below) = STANDING[higher], STANDING[lower]
-    below(world)
-    already = world.s.actions
-    above(world)
-    world.change(actions=(*already, *(action for action in world.s.actions if action not in already)))
-    world.change(order=world.s.order.model_copy(update={"spec": an_order(**_notice(higher, lower)).spec}))
-    assert world.settle().status.phase is phase
-
-
-def _notice(*standing: str) -> dict[str, Any]:
-    return {"revocation": REVOKES} if "revocation" in standing else {}
+    assert standing(higher, lower) is STANDING[higher][0]
 
 
 def test_a_leaked_key_is_revoked_whatever_else_holds() -> None:
@@ -489,6 +497,17 @@ def test_a_leaf_without_successor_is_revoked_at_its_bound(circumstance: str, bou
     assert world.s.secrets != ()
     assert said(world.settle(NOW + bound)) == (Phase.ISSUING, Reason.REFUSED_BY_AUTHORITY, STALLED)
     assert trace(world)[-2:] == ("Withdraw", "Revoke")
+
+
+def test_a_leaf_that_waits_for_its_successor_is_not_revoked_while_another_s_secret_is_in_the_way() -> None:
+    world = World(a_paid(LEAF))
+    name_is_taken(world)
+    wish = an_order(secretName="taken", revocation={**REVOKES, "replace": True})
+    world.change(order=wish)
+    world.live_through(NOW + 24 * HOUR - SECOND)
+    assert "Revoke" not in trace(world)
+    world.settle(NOW + 24 * HOUR)
+    assert [name for name in trace(world) if name in ("Withdraw", "Revoke")] == ["Withdraw", "Revoke"]
 
 
 def test_after_a_revocation_a_reissue_brings_another_leaf_with_another_key() -> None:
@@ -524,6 +543,29 @@ def test_reissues_beyond_the_limit_wait_for_the_oldest_to_be_a_month_past() -> N
     assert world.bought == 0
     world.settle(NOW + SECOND)
     assert world.bought == 1
+
+
+def test_a_leaf_in_place_of_a_revoked_one_has_a_key_of_its_own() -> None:
+    order = an_order(privateKey={"rotationPolicy": "Never"}, revocation={**REVOKES, "replace": True})
+    world = World(a_paid(LEAF, order=order))
+    world.settle()
+    first, second = world.ledger.leaves
+    assert first.spki_sha256 != second.spki_sha256
+
+
+@pytest.mark.parametrize(
+    ("at", "order", "period"),
+    [
+        pytest.param(YEAR_END - 60 * DAY - SECOND, an_order(), None, id="not yet"),
+        pytest.param(YEAR_END - 60 * DAY, an_order(), 2, id="60 days before it begins"),
+        pytest.param(YEAR_END + 30 * DAY, an_order(), 2, id="while it runs"),
+        pytest.param(YEAR_END - 60 * DAY, an_order(renewal="None"), None, id="not after notice"),
+    ],
+)
+def test_billing_is_told_of_the_next_period(at: Any, order: Any, period: int | None) -> None:
+    world = World(a_snapshot(order=order, payments=(a_payment(),)))
+    due = world.live_through(at).status.payment_due
+    assert (due and due.period) == period
 
 
 def test_a_suspension_gives_back_the_same_leaf() -> None:
