@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from sslorder.engine.certificates import UNREADABLE
 from sslorder.engine.ports import PrivateKey, Unauthorised
 
 _MOST_BYTES = {"api-key": 1024, "api-secret": 1024, "tls.crt": 95_000, "tls.key": 13_000, "ca.crt": 330_000}
@@ -70,7 +71,7 @@ def parse(secret: str, data: Mapping[str, str]) -> Credentials:
     def certificates(key: str) -> list[x509.Certificate]:
         try:
             return x509.load_pem_x509_certificates(read(key))
-        except ValueError:
+        except UNREADABLE:
             raise malformed(key, "not PEM certificates") from None
 
     def private_key(key: str) -> PrivateKey:
@@ -85,7 +86,12 @@ def parse(secret: str, data: Mapping[str, str]) -> Credentials:
         return found
 
     api_key, api_secret = text("api-key"), text("api-secret")
-    if private_key("tls.key").public_key() != certificates("tls.crt")[0].public_key():
+    own, certified = private_key("tls.key").public_key(), certificates("tls.crt")[0]
+    try:
+        fits = own == certified.public_key()
+    except UNREADABLE:
+        raise malformed("tls.crt", "its public key cannot be read") from None
+    if not fits:
         raise malformed("tls.key", "is not the key of the first certificate in tls.crt")
     if "ca.crt" in data:
         certificates("ca.crt")

@@ -47,7 +47,7 @@ def _read(raw: Mapping[str, Any]) -> Dossier | None:
         ledger = _LEDGER.validate_json(b64decode(raw["data"][LEDGER_ENTRY]))
         if ledger.version != LEDGER_VERSION or secret_name(ledger.key.digest) != name:
             raise ValueError(f"version {ledger.version} of {ledger.key}")
-    except (ValidationError, KeyError, ValueError) as error:
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
         detail = (
             error.errors(include_url=False, include_input=False)[:1]
             if isinstance(error, ValidationError)

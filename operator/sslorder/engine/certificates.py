@@ -34,6 +34,14 @@ from sslorder.engine.ports import PrivateKey
 
 LARGEST_CERTIFICATE = 64 * 1024
 CLOCK_SKEW = timedelta(minutes=5)
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""All that a certificate of odd encoding makes its parser raise, now or when one of its parts is asked for."""
 
 _CURVES: dict[int, type[ec.EllipticCurve]] = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
 
@@ -73,7 +81,7 @@ def spki_of_certificate(pem: bytes) -> str | None:
     """The key of a foreign certificate, or None where it cannot be read."""
     try:
         return spki_sha256(_parse(pem).public_key())
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return None
 
 
@@ -182,11 +190,11 @@ def verify(
         _check_dates(certificate, intent, now)
         _check_usage(certificate)
         _check_chain(certificate, issuers)
+        served = [entry for entry in issuers if entry.issuer != entry.subject]
     except _Fault as fault:
         return Faulty(replace(base, fault=str(fault)), key_is_ours)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         return Faulty(replace(base, fault=f"it cannot be read ({error})."), key_is_ours)
-    served = [entry for entry in issuers if entry.issuer != entry.subject]
     tls_crt, ca_crt = _joined([certificate, *served]), _joined(issuers[-1:])
     leaf = replace(
         base,
