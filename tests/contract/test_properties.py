@@ -222,7 +222,7 @@ def check(world: World, before: Phase | None, settled: Plan) -> None:
         )
 
 
-@settings(deadline=None, derandomize=True, max_examples=250)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(life=LIVES)
 def test_whatever_happens(life: list[tuple[str, timedelta]]) -> None:
     world = World(a_snapshot(), watch=watch)
