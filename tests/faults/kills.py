@@ -103,8 +103,8 @@ def _carry_out(stage: Stage, cut: Cut, begun: float) -> Outcome:
         while comes_by(stage, order, scenario.end):
             stage.kill_operator()
             kills += 1
-            stage.gate.arm(cut.again if kills == 1 else None, cut.moment)
             stage.resume()
+            stage.gate.arm(cut.again if kills == 1 else None, cut.moment)
         stage.gate.disarm()
         settle(stage, order, scenario.end)
         found = audit.faults(stage, order, scenario.end)
@@ -119,9 +119,19 @@ def comes_by(stage: Stage, order: Order, end: End) -> bool:
     while time.monotonic() < deadline:
         if stage.gate.reached.wait(POLL):
             return True
-        if stage.gate.is_quiet() and audit.has_come(order, end):
-            return stage.gate.reached.is_set()
+        if stage.gate.is_quiet():
+            if audit.has_come(order, end):
+                return stage.gate.reached.is_set()
+            _decide(order, end)
     return False
+
+
+def _decide(order: Order, end: End) -> None:
+    """What the provider does of an order that two kills left uncertain: nothing was issued, buy again."""
+    uncertain = order.conditions().get("IssuanceUncertain", {})
+    if uncertain.get("status") == "True" and order.kstatus() == "Failed":
+        assert len(order.client.certificates()) < len(end.revoked), "what was issued is found"
+        order.suffers("Resolve", resolve={"buyAgain": True}).becomes("CarriedOut")
 
 
 def cuts_of(recorded: Mapping[str, Sequence[Boundary]]) -> list[Cut]:
