@@ -9,13 +9,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.documentation.authority import administration, faults, flags, meanings
 from tests.documentation.lifecycle import measures, picture, table
 from tests.documentation.monitoring import alerts, figures
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     ROOT / "README.md",
+    ROOT / "docs" / "authority.md",
     ROOT / "docs" / "lifecycle.md",
+    ROOT / "docs" / "sandbox.md",
     ROOT / "docs" / "runbooks" / "README.md",
 )
 PLACE = re.compile(r"(<!-- made from (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -23,6 +26,10 @@ SOURCES: dict[str, Callable[[], str]] = {
     "the lifecycle table: picture": lambda: f"```mermaid\n{picture()}```\n",
     "the lifecycle table: measures": measures,
     "the lifecycle table": table,
+    "the meanings of answers": meanings,
+    "the sandbox's flags": flags,
+    "the sandbox's administration": administration,
+    "the sandbox's faults": faults,
     "the alerting rules": alerts,
     "the figures": figures,
 }

@@ -41,7 +41,7 @@ UNREADABLE = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
-"""All that a certificate of odd encoding makes its parser raise, now or when one of its parts is asked for."""
+"""All that a certificate of odd encoding makes its parser raise, at once or when a part is asked for."""
 
 _CURVES: dict[int, type[ec.EllipticCurve]] = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
 
