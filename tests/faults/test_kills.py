@@ -1,7 +1,6 @@
-"""A share of what `python -m tests.faults` does, within a few minutes; another share each day."""
+"""A share of what `python -m tests.faults` does, within a few minutes."""
 
 import time
-from datetime import UTC, datetime
 from random import Random
 from typing import Final
 
@@ -14,14 +13,14 @@ from tests.faults.stage import Stage
 
 pytestmark = [pytest.mark.cluster, pytest.mark.deep]
 
-SECONDS: Final = 240.0
+SECONDS: Final = 180.0
+SEED: Final = 2
 SCENARIOS_TRIED: Final = 4
 SECOND_KILLS: Final = 2
 
 
 def test_wherever_the_operator_is_killed_it_buys_what_is_needed(stage: Stage) -> None:
-    seed = datetime.now(UTC).date().toordinal()
-    random = Random(seed)
+    random = Random(SEED)
     names = random.sample(sorted(SCENARIOS), SCENARIOS_TRIED)
     cuts = cuts_of({name: record(stage, SCENARIOS[name]) for name in names})
     random.shuffle(cuts)
@@ -30,6 +29,6 @@ def test_wherever_the_operator_is_killed_it_buys_what_is_needed(stage: Stage) ->
         if time.monotonic() > until:
             break
         outcomes.append(carry_out(stage, cut))
-    print(f"seed {seed}: {table.summary(outcomes)}")
+    print(table.summary(outcomes))
     assert [table.line(outcome) for outcome in outcomes if outcome.faults] == []
     assert sum(outcome.kills for outcome in outcomes) > len(outcomes) / 2

@@ -11,7 +11,7 @@ from tests.faults.takeover import ENDS, SHORT_LEASE_SECONDS, pause, sample, take
 
 pytestmark = [pytest.mark.cluster, pytest.mark.deep]
 
-PAUSES: Final = 6
+PAUSES: Final = 4
 SLACK_SECONDS: Final = 5.0
 """What the shipped bound of 20 s leaves beyond the Lease's 15 s."""
 
