@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 import requests
@@ -113,22 +113,30 @@ def test_a_stuck_loop_is_told_while_it_is_stuck() -> None:
     assert (answer.status_code, answer.text) == (503, "[-]loop: the loop has not turned for 60 s\n")
 
 
-async def _watchers(*resources: str) -> str | None:
+async def _said_while(watchers: Iterable[str], namespaces: Sequence[str]) -> str | None:
     """What is said while there are tasks of these names, as Kopf makes them."""
     tasks = [
-        asyncio.create_task(asyncio.Event().wait(), name=f"watcher for {resource}@None")
-        for resource in resources
+        asyncio.create_task(asyncio.Event().wait(), name=f"watcher for {watcher}") for watcher in watchers
     ]
-    said = watch.check(asyncio.get_running_loop())
+    said = watch.check(asyncio.get_running_loop(), namespaces)
     for task in tasks:
         task.cancel()
     return said
 
 
-def test_a_watch_that_ended_is_missed() -> None:
-    assert asyncio.run(_watchers(*watch.WATCHED)) is None
-    said = asyncio.run(_watchers(*(name for name in watch.WATCHED if not name.startswith("sslpayments"))))
-    assert said == "nobody watches sslpayments.v1.ssl.synchrone.be"
+@pytest.mark.parametrize(
+    ("namespaces", "ended"),
+    [
+        ((), "sslpayments.v1.ssl.synchrone.be@None"),
+        (("shop", "lab"), "secrets.v1@lab"),
+    ],
+    ids=["everywhere", "in named namespaces"],
+)
+def test_a_watch_that_ended_is_missed(namespaces: Sequence[str], ended: str) -> None:
+    watched = watch.watched(namespaces)
+    assert asyncio.run(_said_while(watched, namespaces)) is None
+    said = asyncio.run(_said_while((watcher for watcher in watched if watcher != ended), namespaces))
+    assert said == f"nobody watches {ended.removesuffix('@None')}"
 
 
 def page(text: str) -> Callable[[], web.Response]:

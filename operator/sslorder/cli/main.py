@@ -34,6 +34,10 @@ def _address(text: str) -> Address:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     run = commands.add_parser(
         "run",
@@ -62,6 +66,13 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--namespace",
         default=_env("namespace", "sslorder-system"),
         help="the operator's own namespace: dossiers, credentials and the Lease (default: %(default)s)",
+    )
+    run.add_argument(
+        "--watch-namespaces",
+        type=_names,
+        default=_env("watch-namespaces", ""),
+        metavar="NAME,…",
+        help="serve the orders of these namespaces only, by rights in them alone (default: of all)",
     )
     run.add_argument(
         "--workers",
@@ -101,6 +112,7 @@ def _run(arguments: argparse.Namespace) -> int:
             context=arguments.context,
             workers=arguments.workers,
             health=arguments.health_listen,
+            watch_namespaces=arguments.watch_namespaces,
             lease=LeaseTiming(
                 duration=seconds, renew_deadline=seconds * 2 / 3, retry_period=seconds * 2 / 15
             ),

@@ -21,10 +21,10 @@ from typing import Any
 from sslorder.api.account import SSLAccount
 from sslorder.api.action import SSLContractAction
 from sslorder.api.authority import SSLAuthority
-from sslorder.api.common import KubernetesObject
+from sslorder.api.common import KubernetesObject, Scope
 from sslorder.api.order import SSLCertificateOrder
 from sslorder.api.payment import SSLPayment
-from sslorder.cluster.client import KubeClient, KubeError, Resource
+from sslorder.cluster.client import Json, KubeClient, KubeError, Resource
 from sslorder.cluster.dossiers import DossierSecrets
 from sslorder.cluster.lease import LeaseElector
 from sslorder.cluster.objects import Objects, read, resource
@@ -99,13 +99,19 @@ class Operator:
     async def list_everything(self) -> None:
         """The operator's own first LIST."""
         for kind in KINDS:
-            for raw in (await self._client.list(resource(kind)))[0]:
+            for raw in await self._list(resource(kind), kind.KIND.scope):
                 self.hear(kind, None, raw)
-        for raw in (await self._client.list(NAMESPACES))[0]:
+        for raw in await self._list(NAMESPACES, Scope.CLUSTER):
             self.hear_namespace(None, raw)
-        for raw in (await self._client.list(SECRETS, label_selector=ORDER_UID))[0]:
+        for raw in await self._list(SECRETS, Scope.NAMESPACED, ORDER_UID):
             self.hear_secret(None, raw)
         self.has_listed = True
+
+    async def _list(self, which: Resource, scope: Scope, label_selector: str | None = None) -> list[Json]:
+        """Every object, of a namespaced kind those in the namespaces that are looked after."""
+        chosen = self._settings.watch_namespaces if scope is Scope.NAMESPACED else ()
+        lists = [await self._client.list(which, place, label_selector) for place in chosen or (None,)]
+        return [raw for items, _ in lists for raw in items]
 
     def hear(self, kind: type[KubernetesObject], event: str | None, raw: Raw) -> None:
         """Take note of a watch event about one of our kinds. `event` is None for what a LIST found."""
@@ -146,13 +152,13 @@ class Operator:
     async def _sweep_once(self) -> None:
         for kind in KINDS:
             known = self.cache.incarnations(kind)
-            items, _ = await self._client.list(resource(kind))
+            items = await self._list(resource(kind), kind.KIND.scope)
             present = {(raw["metadata"].get("namespace", ""), raw["metadata"]["name"]) for raw in items}
             for key, uid in known.items():
                 if key[1:] not in present:
                     self._enqueue(self.cache.drop(*key, uid))
         known_secrets = self.cache.secret_places()
-        items, _ = await self._client.list(SECRETS, label_selector=ORDER_UID)
+        items = await self._list(SECRETS, Scope.NAMESPACED, ORDER_UID)
         present = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in items}
         for place in known_secrets - present:
             self._enqueue(self.cache.drop_secret(*place))

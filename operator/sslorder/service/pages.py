@@ -1,6 +1,7 @@
 """What the process serves over HTTP: two probes and the metrics of one operator."""
 
 import asyncio
+from collections.abc import Sequence
 
 from sslorder.api.authority import SSLAuthority
 from sslorder.service import inventory, watch
@@ -9,7 +10,7 @@ from sslorder.service.metrics import Figures
 from sslorder.service.operator import Operator
 
 
-def of(operator: Operator, figures: Figures, heart: Heart) -> dict[str, Page]:
+def of(operator: Operator, figures: Figures, heart: Heart, namespaces: Sequence[str]) -> dict[str, Page]:
     """The pages by their paths. Called on the loop that does the work."""
     loop = asyncio.get_running_loop()
 
@@ -21,7 +22,7 @@ def of(operator: Operator, figures: Figures, heart: Heart) -> dict[str, Page]:
         return None if operator.has_listed else "not every kind has been listed yet"
 
     def watches() -> str | None:
-        return watch.check(loop)
+        return watch.check(loop, namespaces)
 
     def exposition() -> str:
         authorities = (authority.metadata.name for authority in operator.cache.every(SSLAuthority))

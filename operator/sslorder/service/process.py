@@ -11,7 +11,7 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -51,23 +51,26 @@ async def run(settings: Settings) -> None:
             surroundings = Surroundings(clock, random.SystemRandom(), threads, observer=figures)
             operator = Operator(settings, client, ObservedConnector(connector, figures.asked), surroundings)
             heart = Heart()
-            with serving(settings.health, pages.of(operator, figures, heart)) as address:
+            with serving(
+                settings.health, pages.of(operator, figures, heart, settings.watch_namespaces)
+            ) as address:
                 logger.info("Health and metrics at http://%s.", address)
                 beating = asyncio.create_task(heart.beat(), name="heartbeat")
                 try:
-                    await _watch_and_act(operator, settings.identity)
+                    await _watch_and_act(operator, settings.identity, settings.watch_namespaces)
                 finally:
                     beating.cancel()
 
 
-async def _watch_and_act(operator: Operator, identity: str) -> None:
+async def _watch_and_act(operator: Operator, identity: str, namespaces: Sequence[str]) -> None:
     await operator.list_everything()
     stop, stop_watching, watching = asyncio.Event(), asyncio.Event(), asyncio.Event()
     watches = asyncio.create_task(
         kopf.operator(
             registry=watch.registry(operator),
             settings=watch.settings(),
-            clusterwide=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
             standalone=True,
             stop_flag=stop_watching,
             ready_flag=watching,

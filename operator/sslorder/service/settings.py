@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from sslorder.api.common import NamespaceName
 from sslorder.api.schema import Duration
 from sslorder.cluster.lease import LeaseTiming
 from sslorder.contract import snapshot
@@ -122,3 +123,5 @@ class Settings(_Section):
     workers: Annotated[int, Field(ge=1, le=256)] = 32
     lease: LeaseTiming = LeaseTiming()
     health: Address = Address("127.0.0.1", 0)
+    watch_namespaces: tuple[NamespaceName, ...] = ()
+    """Namespaces whose orders are looked after. Empty: every one."""

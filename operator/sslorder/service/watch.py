@@ -10,11 +10,12 @@ Rules:
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import kopf
 
-from sslorder.api.common import GROUP, VERSION, KubernetesObject
+from sslorder.api.common import GROUP, VERSION, KubernetesObject, Scope
 from sslorder.contract.secret import ORDER_UID
 from sslorder.service.operator import KINDS, Operator
 
@@ -35,14 +36,27 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-WATCHED = ("namespaces.v1", "secrets.v1", *(f"{kind.KIND.plural}.{VERSION}.{GROUP}" for kind in KINDS))
+def _name(kind: type[KubernetesObject]) -> str:
+    return f"{kind.KIND.plural}.{VERSION}.{GROUP}"
 
 
-def check(loop: asyncio.AbstractEventLoop) -> str | None:
+EVERYWHERE = ("namespaces.v1", *(_name(kind) for kind in KINDS if kind.KIND.scope is Scope.CLUSTER))
+IN_NAMESPACES = ("secrets.v1", *(_name(kind) for kind in KINDS if kind.KIND.scope is Scope.NAMESPACED))
+
+
+def watched(namespaces: Sequence[str]) -> list[str]:
+    """What must be watched, as Kopf calls it."""
+    places = namespaces or (None,)
+    return [f"{resource}@None" for resource in EVERYWHERE] + [
+        f"{resource}@{place}" for resource in IN_NAMESPACES for place in places
+    ]
+
+
+def check(loop: asyncio.AbstractEventLoop, namespaces: Sequence[str]) -> str | None:
     """Whether Kopf watches everything: a watch that the API server refuses ends with no more than a line in
     the log. May be asked from any thread."""
-    watchers = " ".join(task.get_name() for task in asyncio.all_tasks(loop))
-    missing = [resource for resource in WATCHED if f"watcher for {resource}@" not in watchers]
+    watchers = {task.get_name().removeprefix("watcher for ") for task in asyncio.all_tasks(loop)}
+    missing = [what.removesuffix("@None") for what in watched(namespaces) if what not in watchers]
     return f"nobody watches {', '.join(missing)}" if missing else None
 
 
