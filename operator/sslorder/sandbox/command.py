@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from sslorder.sandbox.faults import CATALOGUE
 from sslorder.sandbox.http import explain
 from sslorder.sandbox.requestlog import JsonFormatter
-from sslorder.sandbox.server import run
+from sslorder.sandbox.secret import publish
+from sslorder.sandbox.server import DEFAULT_ACCOUNT, run
 from sslorder.sandbox.settings import Address, Endpoint, Settings
 
 
@@ -43,7 +44,13 @@ async def _until_told(settings: Settings, until_stdin_closes: bool) -> None:
         loop.add_signal_handler(number, told.set)
     if until_stdin_closes:
         await loop.connect_read_pipe(lambda: _Ending(told), sys.stdin)
-    await run(settings, _announce, told.wait, os.getpid())
+
+    def ready(endpoint: Endpoint) -> None:
+        if settings.publish_credentials is not None:
+            publish(settings.publish_credentials, settings.state / "accounts" / f"{DEFAULT_ACCOUNT}.json")
+        print(endpoint.model_dump_json(), flush=True)
+
+    await run(settings, ready, told.wait, os.getpid())
 
 
 class _Ending(asyncio.Protocol):
@@ -52,10 +59,6 @@ class _Ending(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._told.set()
-
-
-def _announce(endpoint: Endpoint) -> None:
-    print(endpoint.model_dump_json(), flush=True)
 
 
 def _log_as(style: str) -> None:
@@ -123,6 +126,19 @@ def _parser() -> argparse.ArgumentParser:
         "--max-validity", "SECONDS", f"of the account `default` when made; default {defaults.max_validity}"
     )
     option("--quota", "COUNT", f"certificates of the account `default` when made; default {defaults.quota}")
+    parser.add_argument(
+        "--preapproved",
+        metavar="DOMAIN",
+        action="append",
+        help="a domain that the account `default` need not prove, when made; may be given again",
+    )
+    option(
+        "--publish-credentials",
+        "NAMESPACE/NAME",
+        "an existing Kubernetes Secret into which those of the account `default` are put at every start, with"
+        " the rights of the pod's service account (or of kubectl's own file): patch on that Secret",
+        str,
+    )
     option("--token-life", "SECONDS", f"how long a log-in holds; default {defaults.token_life}")
     option("--claim-life", "SECONDS", f"how long a proved domain may be used; default {defaults.claim_life}")
     parser.add_argument(

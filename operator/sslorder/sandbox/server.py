@@ -64,7 +64,10 @@ async def run(
         if registry.get(DEFAULT_ACCOUNT) is None:
             registry.create(
                 NewAccount(
-                    name=DEFAULT_ACCOUNT, max_validity_seconds=settings.max_validity, quota=settings.quota
+                    name=DEFAULT_ACCOUNT,
+                    max_validity_seconds=settings.max_validity,
+                    quota=settings.quota,
+                    preapproved=list(settings.preapproved),
                 )
             )
         faults, log = Faults(), RequestLog(clock())

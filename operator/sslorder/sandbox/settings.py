@@ -2,9 +2,9 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DAY = 86_400
 LONGEST = 199 * DAY - 1  # BR 6.3.2 recommends 199 days and counts both ends
@@ -42,6 +42,8 @@ class Settings(BaseModel):
     claim_life: int = 200 * DAY
     max_validity: int = LONGEST
     quota: int = 1_000
+    preapproved: tuple[str, ...] = ()
+    publish_credentials: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")] | None = None
     log: Literal["text", "json"] = "text"
 
     @model_validator(mode="after")
