@@ -59,19 +59,29 @@ def build(source: Path = SOURCE) -> Path:
 
     :raises BuildError: there is no Go toolchain to be had, or the compiler failed.
     """
-    flags = ["-trimpath", "-ldflags", f"-s -w {_version_stamp(kubernetes_version(source))}"]
+    version = kubernetes_version(source)
+    flags = ["-trimpath", "-ldflags", f"-s -w {_version_stamp(version)}"]
+    what = f"Kubernetes {version}: once, about 6 minutes on 2 cores"
+    return build_module("controlplane", source, ".", flags, COMPONENTS, what)
+
+
+def build_module(
+    name: str, source: Path, package: str, flags: Sequence[str], aliases: Sequence[str], what: str
+) -> Path:
+    """The directory with the program `name`, made of a package that the Go module `source` has or requires,
+    and a link to it for each of `aliases`. As `build` otherwise; `what` tells people what is being built."""
     recipe = hashlib.sha256(repr((flags, platform.system(), platform.machine())).encode())
-    for name in ("go.mod", "go.sum", "main.go"):
-        recipe.update(hashlib.sha256((source / name).read_bytes()).digest())
-    built = cache_directory() / f"controlplane-{recipe.hexdigest()[:16]}"
+    for path in sorted([*source.glob("go.*"), *source.glob("*.go")]):
+        recipe.update(hashlib.sha256(path.read_bytes()).digest())
+    built = cache_directory() / f"{name}-{recipe.hexdigest()[:16]}"
     if built.is_dir():
         return built
     with _only_process(cache_directory()):
         if not built.is_dir():  # another process may have built it meanwhile
             with _appearing_whole(built) as directory:
-                _compile(toolchain(source), source, flags, directory / "controlplane")
-                for name in COMPONENTS:
-                    (directory / name).symlink_to("controlplane")
+                _compile(toolchain(source), source, package, flags, directory / name, what)
+                for alias in aliases:
+                    (directory / alias).symlink_to(name)
     return built
 
 
@@ -107,10 +117,10 @@ def _version_stamp(version: str) -> str:
     return " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in stamp.items())
 
 
-def _compile(go: Path, source: Path, flags: Sequence[str], program: Path) -> None:
-    _report(f"building Kubernetes {kubernetes_version(source)} with {go}: once, about 6 minutes on 2 cores")
-    packages = len(_go([go, "list", "-deps", "."], source, "modules fetched").splitlines())
-    _go([go, "build", "-v", *flags, "-o", program, "."], source, f"of {packages} packages compiled")
+def _compile(go: Path, source: Path, package: str, flags: Sequence[str], program: Path, what: str) -> None:
+    _report(f"building {what}, with {go}")
+    packages = len(_go([go, "list", "-deps", package], source, "modules fetched").splitlines())
+    _go([go, "build", "-v", *flags, "-o", program, package], source, f"of {packages} packages compiled")
 
 
 def _go(command: Sequence[str | Path], source: Path, unit: str) -> str:
