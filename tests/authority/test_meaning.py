@@ -288,6 +288,7 @@ def test_a_purchase_refused_because_nothing_is_left_waits_for_quota(
         pytest.param("Mon, 23 Nov 2026 11:00:00 GMT", timedelta(), id="a date in the past"),
         pytest.param("999999999", timedelta(hours=1), id="for years: an hour"),
         pytest.param("99999999999999999999", None, id="beyond any number: not said"),
+        pytest.param("Mon, 23 Nov 99999999999 12:00:30 GMT", None, id="a date beyond all time: not said"),
         pytest.param("soon", None, id="nonsense: not said"),
         pytest.param("-1", None, id="less than nothing: not said"),
     ],

@@ -83,7 +83,7 @@ def retry_after(answer: Answer, now: datetime) -> timedelta | None:
     else:
         try:
             moment = parsedate_to_datetime(header)
-        except ValueError:
+            wanted = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
+        except (ValueError, OverflowError):
             return None
-        wanted = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
     return min(max(wanted, timedelta()), _LONGEST_RETRY_AFTER)
