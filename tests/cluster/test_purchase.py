@@ -17,6 +17,10 @@ pytestmark = pytest.mark.cluster
 NewClient = Callable[..., Client]
 
 
+SCARCE = 100
+"""A quota so small that it is asked for before each purchase."""
+
+
 def test_before_payment_nothing_is_asked_of_the_authority(client: NewClient) -> None:
     shop = client()
     order = shop.orders("www", "api").reaches(
@@ -59,7 +63,7 @@ def test_a_payment_that_comes_first_waits_for_its_order(client: NewClient) -> No
 
 
 def test_the_authority_is_asked_in_the_order_that_loses_nothing(client: NewClient) -> None:
-    shop = client()
+    shop = client(quota=SCARCE)
     shop.recorded_authority().stands("Ready", "True", "AuthorityReady")
     order = shop.orders()
     shop.delays("request", 0.5)
@@ -100,7 +104,7 @@ def test_an_answer_that_is_lost_is_searched_for_and_not_asked_again(client: NewC
 
 def test_a_kill_at_any_step_buys_nothing_twice(world: World, client: NewClient) -> None:
     """The order's client, by the request that is under way when the operator is killed."""
-    steps = {step: client() for step in ("quota", "collect", "trustchain")}
+    steps = {step: client(quota=SCARCE) for step in ("quota", "collect", "trustchain")}
     world.sandbox.set_faults(
         *(
             {"fault": "delay", "operation": step, "account": shop.name, "seconds": 1.5, "times": 1}

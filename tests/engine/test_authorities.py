@@ -1,5 +1,6 @@
 """The desk of an authority: when it closes, who reopens it, what it notices, and what its status says."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,7 +15,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sslorder.api.authority import AuthorityStatus, SSLAuthority
 from sslorder.contract.ledger import Intent, Ledger, Revocation
 from sslorder.contract.snapshot import AuthorityView
-from sslorder.engine.authorities import CLOSED_AFTER, REFRESH, REFUSED_AGAIN, RETRY, Authorities
+from sslorder.engine.authorities import (
+    CLOSED_AFTER,
+    PLENTY,
+    QUOTA_AGE,
+    REFRESH,
+    REFUSED_AGAIN,
+    RETRY,
+    Authorities,
+)
 from sslorder.engine.certificates import spki_sha256
 from sslorder.engine.ports import (
     AuthorityError,
@@ -379,3 +388,21 @@ def test_an_authority_may_have_no_statistics() -> None:
     desk = Desk(tells=False, revokes=[OURS])
     desk.looked_after(leaf_of(OURS))
     assert desk.conditions()["Ready"] == ("True", "AuthorityReady")
+
+
+@pytest.mark.parametrize(
+    ("left", "later", "told"),
+    [
+        pytest.param(
+            PLENTY + 2, SECOND, [PLENTY + 1, PLENTY], id="plenty was left a moment ago: counted down here"
+        ),
+        pytest.param(PLENTY, SECOND, [7, 7], id="little was left: asked before each purchase"),
+        pytest.param(PLENTY + 2, QUOTA_AGE + SECOND, [7, 7], id="asked too long ago: asked again"),
+    ],
+)
+def test_the_quota_is_asked_for_when_it_matters(left: int, later: timedelta, told: list[int]) -> None:
+    desk = Desk(left=left)
+    desk.looked_after()
+    desk.books.left = 7
+    desk.time += later
+    assert [asyncio.run(desk.authorities.take_from_quota(NAME)) for _ in told] == told

@@ -194,11 +194,14 @@ class KubeClient:
         label_selector: str | None = None,
         chunk: int = CHUNK,
         resource_version: str | None = None,
+        field_selector: str | None = None,
     ) -> tuple[list[Json], str]:
         """Every object, and the resourceVersion of the whole; read in pages of `chunk`, all of one moment."""
         query = {"limit": str(chunk)}
         if label_selector is not None:
             query["labelSelector"] = label_selector
+        if field_selector is not None:
+            query["fieldSelector"] = field_selector
         first = query if resource_version is None else query | {"resourceVersion": resource_version}
         page = await self._call("GET", resource, namespace, query=first)
         found: list[Json] = []

@@ -70,8 +70,9 @@ class Objects:
         raw = await self._client.get(resource(kind), namespace or None, name)
         return read(kind, raw) if raw is not None else None
 
-    async def list(self, kind: type[Kind]) -> Sequence[Kind]:
-        items, _ = await self._client.list(resource(kind))
+    async def list(self, kind: type[Kind], fields: Mapping[str, str] | None = None) -> Sequence[Kind]:
+        chosen = ",".join(f"{path}={value}" for path, value in fields.items()) if fields else None
+        items, _ = await self._client.list(resource(kind), field_selector=chosen)
         return [thing for raw in items if (thing := read(kind, raw)) is not None]
 
     async def write_status(self, current: Kind, status: Projection) -> Kind:

@@ -22,7 +22,6 @@ from datetime import datetime, timedelta
 from random import Random
 
 from sslorder.api.action import SSLContractAction
-from sslorder.api.common import KubernetesObject
 from sslorder.api.conditions import Reason
 from sslorder.api.order import SSLCertificateOrder
 from sslorder.api.payment import SSLPayment
@@ -30,7 +29,7 @@ from sslorder.api.revocation import Circumstance
 from sslorder.contract import effects as do
 from sslorder.contract.acquisition import basis_of
 from sslorder.contract.circumstances import RevocationReason
-from sslorder.contract.ledger import OWN_ACCORD, Intent, Leaf, Ledger, Refusal, Revocation
+from sslorder.contract.ledger import OWN_ACCORD, ContractKey, Intent, Leaf, Ledger, Refusal, Revocation
 from sslorder.contract.plan import Plan
 from sslorder.contract.secret import wanted_annotations, wanted_labels
 from sslorder.contract.snapshot import Notes, Snapshot, Trouble
@@ -69,7 +68,8 @@ FRESH_FOR = timedelta(seconds=10)
 
 
 class FreshLook:
-    """Payments and actions by a live LIST that everyone who asks before it begins shares."""
+    """A contract's payments by a live LIST of its own, narrowed by the server; actions by one that everyone
+    shares who asks before it begins: they are few, and any may reach beyond one contract."""
 
     def __init__(self, cluster: Cluster, cache: Cache, enqueue: Callable[[set[Key]], None]) -> None:
         self._cluster = cluster
@@ -78,21 +78,24 @@ class FreshLook:
         self._running: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
 
-    async def take(self) -> None:
-        """Return when a LIST that began after this call has been taken note of."""
+    async def take(self, contract: ContractKey) -> None:
+        """Return when LISTs that began after this call have been taken note of."""
         if self._next is None:
-            self._next = asyncio.create_task(self._list(after=self._running))
-        await asyncio.shield(self._next)
+            self._next = asyncio.create_task(self._list_actions(after=self._running))
+        await asyncio.gather(asyncio.shield(self._next), self._list_payments(contract))
 
-    async def _list(self, after: "asyncio.Task[None] | None") -> None:
+    async def _list_actions(self, after: "asyncio.Task[None] | None") -> None:
         if after is not None:
             await asyncio.wait([after])
         self._running, self._next = self._next, None
-        await asyncio.gather(self._list_all(SSLPayment), self._list_all(SSLContractAction))
+        known = self._cache.incarnations(SSLContractAction)
+        self._enqueue(self._cache.put_list(known, await self._cluster.list(SSLContractAction)))
 
-    async def _list_all(self, kind: type[KubernetesObject]) -> None:
-        known = self._cache.incarnations(kind)
-        self._enqueue(self._cache.put_list(known, await self._cluster.list(kind)))
+    async def _list_payments(self, contract: ContractKey) -> None:
+        payments = self._cache.payments_of(contract.account, contract.purchase_order)
+        known = {key_of(payment): payment.metadata.uid for payment in payments}
+        chosen = {"spec.account": contract.account, "spec.purchaseOrder": contract.purchase_order}
+        self._enqueue(self._cache.put_list(known, await self._cluster.list(SSLPayment, chosen)))
 
 
 @dataclass(slots=True)
@@ -254,7 +257,7 @@ class Actor:
         name = self._authority_name(s)
         client = self._w.authorities.client(name)
         await client.login()
-        if await self._w.authorities.read_quota(name) <= 0:
+        if await self._w.authorities.take_from_quota(name) <= 0:
             raise _NoQuota(
                 "GET /quotas/issuance",
                 "its quota is exhausted, and no certificate can be issued until it is raised",
@@ -281,11 +284,12 @@ class Actor:
         await self._write(s, effect.ledger.with_intent(intent), keys={effect.leaf: pem})
         self._note(key, in_hand=intent.spki_sha256, uncertain_since=None, searched_at=None)
 
-    async def _still_wanted(self, effect: do.Effect, s: Snapshot) -> bool:
+    async def _still_wanted(self, effect: do.RequestCertificate, s: Snapshot) -> bool:
         """Look afresh at everything that could forbid the purchase, and plan once more."""
         here = s.order.metadata
         order, _ = await asyncio.gather(
-            self._w.cluster.read(SSLCertificateOrder, here.namespace, here.name), self._fresh.take()
+            self._w.cluster.read(SSLCertificateOrder, here.namespace, here.name),
+            self._fresh.take(effect.ledger.key),
         )
         if order is None:
             self._w.cache.drop(SSLCertificateOrder, here.namespace, here.name, here.uid)

@@ -40,6 +40,8 @@ REFRESH = timedelta(minutes=5)
 RETRY = timedelta(seconds=10)
 REFUSED_AGAIN = timedelta(minutes=1)
 """How often credentials are tried that were refused."""
+QUOTA_AGE = timedelta(seconds=5)
+PLENTY = 500
 CLAIMS_AGE = timedelta(minutes=10)
 CLOSED_AFTER = 5
 """Calls in a row without an answer."""
@@ -235,6 +237,17 @@ class Authorities:
         self._wake(name)
 
     # Learning
+
+    async def take_from_quota(self, name: str) -> int:
+        """What is left of the quota before one more purchase. Where plenty was left a moment ago, it is
+        counted
+        down here; else the authority is asked, for others may use the same credential."""
+        desk = self.desk(name)
+        fresh = desk.quota_read_at is not None and self._clock.now() - desk.quota_read_at <= QUOTA_AGE
+        if desk.quota is None or not fresh or desk.quota <= PLENTY:
+            return await self.read_quota(name)
+        desk.quota -= 1
+        return desk.quota
 
     async def read_quota(self, name: str) -> int:
         return await self._read_quota(self.desk(name), self.client(name))

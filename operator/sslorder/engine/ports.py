@@ -320,8 +320,9 @@ class Cluster(Protocol):
         """One object, live. None when there is none, or when it cannot be understood."""
         ...
 
-    async def list(self, kind: type[Kind]) -> Sequence[Kind]:
-        """Every object of a kind, live."""
+    async def list(self, kind: type[Kind], fields: Mapping[str, str] | None = None) -> Sequence[Kind]:
+        """Every object of a kind, live; with `fields` (selectable ones, by path) those that have these
+        values."""
         ...
 
     async def write_status(self, current: Kind, status: Projection) -> Kind:
