@@ -8,7 +8,7 @@ Rules:
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -43,6 +43,8 @@ COMMITS_WITHIN: Final = timedelta(minutes=10)
 LISTED_WITHIN: Final = timedelta(minutes=1)
 MADE_WITHIN: Final = timedelta(minutes=3)
 ANSWERS_WITHIN: Final = 45.0
+LEARNT_WITHIN: Final = timedelta(minutes=6)
+"""When the operator has looked after the authority once more."""
 
 
 @dataclass(slots=True)
@@ -99,6 +101,11 @@ class MemoryAuthority:
 
     def connector(self, process: "Process") -> "_Connector":
         return _Connector(AuthorityClient(self, process))
+
+    def relent(self) -> None:
+        """What was refused may be asked for again."""
+        self.policy = replace(self.policy, most_names=self.policy.most_names + 1)
+        self.world.at(self.world.now() + LEARNT_WITHIN, "the new policy is known", self.refused.clear)
 
     def issue(self, request: IssuanceRequest, slowly: bool) -> Issued:
         """Sign it and enter it in the books."""
@@ -243,7 +250,12 @@ class AuthorityClient:
         books.world.judge.purchase(self._process, request, called)
         lost = await self._reach(operation, harmless=False)
         fault = weather.purchase_fault()
+        if fault is not None:
+            books.world.disturb()
+        if fault == "killed":
+            self._process.dies_at_call = books.random.randrange(6)
         if fault == "refused":
+            books.world.at(called + timedelta(days=1), "the authority changes its policy", books.relent)
             books.refused[request.dns_names] = called
             raise Refused(operation, "422 for want of sympathy")
         if fault == "committed after the answer was lost":

@@ -309,7 +309,7 @@ class Client:
         name = self.fresh_name(action.lower())
         cause = (
             {}
-            if action in ("Reinstate", "Revoke", "Notice")
+            if action in ("Reinstate", "Revoke", "Notice", "Resolve")
             else {"cause": {"article": self.random.choice(ARTICLES), "note": "simulated"}}
         )
         body = {"metadata": {"name": name}, "spec": {"action": action, "target": target, **cause, **spec}}
@@ -365,6 +365,11 @@ class Client:
         wish = {"leaf": leaf[0], "circumstance": "InformationWrong", "replace": replace}
         self.act("Revoke", revocation=wish)
         self._revoked(leaf[1], "InformationWrong", replace)
+
+    def resolve(self) -> None:
+        """A person has looked at the authority's: nothing was issued."""
+        if "person must look" in (self.stored() or {}).get("status", {}).get("message", ""):
+            self.act("Resolve", resolve={"buyAgain": True})
 
     def letter(self) -> None:
         facts = self.facts
@@ -445,6 +450,7 @@ class History:
         for client in self.clients:
             self._begin(client)
         if self.plot.faults:
+            world.weather.purchases = 0.2
             self._next_trouble()
 
     def assign(self, account: str, without: str | None = None) -> None:
@@ -473,6 +479,10 @@ class History:
         while (begins := years_after(starts, client.facts.years * (period - 1))) < self.ends:
             self._plan_payment(client, period, begins)
             period += 1
+            if client.random.random() < 0.2:
+                deadline = last_day_of_notice(years_after(starts, client.facts.years * (period - 1)))
+                when = deadline + client.random.uniform(-20, 20) * HOUR
+                self.world.at(when, f"{client.case}: notice about the deadline", client.give_notice)
         self._next_act(client, starts)
 
     def _plan_payment(self, client: Client, period: int, begins: datetime) -> None:
@@ -544,6 +554,7 @@ class History:
             (1, ("gives notice", c.give_notice)),
             (1, ("withdraws notice", c.withdraw_notice)),
             (0.2, ("sends a letter", c.letter)),
+            (3, ("is resolved", c.resolve)),
             (1, ("a payment is reversed", c.reverse)),
             (1, ("a payment's record is deleted", c.forget_payment)),
             (0.7, ("its domain is taken from the account", c.narrow_account)),

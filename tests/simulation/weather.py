@@ -2,7 +2,7 @@
 
 Rules:
 - Each draw is made at one named place, and counted under its name.
-- In calm weather nothing fails, and everything answers within `CALM`.
+- In calm weather nothing fails but purchases, and everything answers within `CALM`.
 """
 
 from collections import Counter
@@ -27,19 +27,21 @@ PURCHASE_FAULTS: Final = (
     "committed after the answer was lost",
     "issued, answer lost",
     "made slowly",
+    "killed",
     "refused",
 )
 
 
 @dataclass(slots=True)
 class Weather:
-    """Rates of failure now. All zero: calm."""
+    """Rates of failure now. All zero but that of purchases, which fail in any weather: calm."""
 
     random: Random
     api: float = 0.0
     authority: float = 0.0
     watch: float = 0.0
     delay: float = 0.0
+    purchases: float = 0.0
     drawn: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -71,7 +73,7 @@ class Weather:
         return self._draw(self.authority, AUTHORITY_FAULTS, "authority: ")
 
     def purchase_fault(self) -> str | None:
-        return self._draw(self.authority, PURCHASE_FAULTS, "purchase: ")
+        return self._draw(self.purchases, PURCHASE_FAULTS, "purchase: ")
 
     def duplicates(self) -> bool:
         return self._draw(self.watch, ("duplicate",), "watch: ") is not None

@@ -223,7 +223,9 @@ class World:
             await self._settle()
             target = min(self._next_moment(), until)
             near = self._nearest_deadline() - self.now().timestamp()
-            quiet = self.at_rest() and self.calm_for() > SETTLED and near > POLLS
+            quiet = (
+                self.at_rest() and self.calm_for() > SETTLED and near > POLLS and not self.authority.refused
+            )
             writes = self.writes
             self._leap(target)
             await self._pass_until(target - NOTHING_BEFORE)
