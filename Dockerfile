@@ -11,7 +11,7 @@ ARG PYTHON=python:3.11-slim
 
 FROM ${PYTHON} AS build
 ARG PIP_FLAGS=""
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 COPY requirements/ requirements/
 RUN python -m venv /build/tools && python -m venv --without-pip /opt/sslorder

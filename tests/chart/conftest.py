@@ -15,7 +15,7 @@ from tests.controlplane import ControlPlane
 from tests.harness.dns import DnsServer
 from tests.harness.operator import Operator
 from tests.harness.sandbox import Sandbox
-from tests.harness.world import LEASE_SECONDS, World
+from tests.harness.world import LEASE_SECONDS, Client, World
 
 RELEASE = "sslorder"
 SYSTEM = "sslorder-system"
@@ -39,6 +39,10 @@ class Installed(World):
         self._identity = plane.service_account(SYSTEM, RELEASE)
         self._flags = flags
         super().__init__(plane, sandbox, dns, directory, namespace=SYSTEM)
+
+    @property
+    def clients(self) -> list[Client]:
+        return self._clients
 
     def start_operator(self) -> None:
         self.operator = Operator.start(

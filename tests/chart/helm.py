@@ -1,13 +1,12 @@
 """Helm, built from its Go module once per user, as the control plane is.
 
-`python -m tests.chart.helm` only builds it and says where it is.
+`python -m tests.chart.helm` only builds what these tests run and says where it is.
 """
 
 import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ CHART = ROOT / "charts" / "sslorder"
 LEAST = CHART / "ci" / "values.yaml"
 SOURCE = Path(__file__).parent / "go"
 PACKAGE = "helm.sh/helm/v4/cmd/helm"
+LUA_PACKAGE = "github.com/yuin/gopher-lua/cmd/glua"
 BOUND_SECONDS = 120.0
 
 Manifest = dict[str, Any]
@@ -40,6 +40,17 @@ def program() -> Path:
     flags = ["-trimpath", "-ldflags", f"-s -w -X helm.sh/helm/v4/internal/version.version={version}"]
     what = f"Helm {version}: once, about 3 minutes on 2 cores"
     return build_module("helm", SOURCE, PACKAGE, flags, (), what) / "helm"
+
+
+def lua() -> Path:
+    """The command of the Lua in which Argo CD runs health checks.
+
+    :raises tests.controlplane.build.BuildError: it could not be built.
+    """
+    return (
+        build_module("glua", SOURCE, LUA_PACKAGE, ["-trimpath"], (), "GopherLua: once, within seconds")
+        / "glua"
+    )
 
 
 def helm(*arguments: str | Path, home: Path, kubeconfig: Path | None = None) -> str:
@@ -84,4 +95,4 @@ def rendered(
 
 
 if __name__ == "__main__":
-    print(program(), file=sys.stdout)
+    print(program(), lua(), sep="\n")

@@ -222,7 +222,7 @@ def test_the_api_server_accepts_every_pair_of_switches(plane: Cluster, all_rende
 def test_the_prometheus_operator_accepts_its_kinds(plane: Cluster, everything: list[Manifest]) -> None:
     """Against the definitions that its authors publish."""
     go = toolchain(Path(__file__).parent / "go")
-    download = [go, "mod", "download", "-json", PROMETHEUS_OPERATOR]
+    download: list[str | Path] = [go, "mod", "download", "-json", PROMETHEUS_OPERATOR]
     module = json.loads(subprocess.run(download, capture_output=True, text=True, check=True).stdout)
     published = Path(module["Dir"]) / "example" / "prometheus-operator-crd"
     for kind in ("podmonitors", "prometheusrules"):
@@ -233,7 +233,7 @@ def test_the_prometheus_operator_accepts_its_kinds(plane: Cluster, everything: l
 
 
 def of_prometheus(manifest: Manifest) -> bool:
-    return manifest["apiVersion"].startswith("monitoring.coreos.com/")
+    return str(manifest["apiVersion"]).startswith("monitoring.coreos.com/")
 
 
 def accept(plane: Cluster, manifests: list[Manifest]) -> None:
