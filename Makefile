@@ -24,11 +24,11 @@ dev: setup control-plane ## the same world left running, and how to use kubectl 
 	@$(BIN)/python -m tests.demo --stay
 
 .PHONY: test
-test: check control-plane ## everything quick: lint, types, imports, CRDs, tests on a real API server
+test: check control-plane helm ## everything quick: lint, types, imports, CRDs, tests on a real API server
 	$(call stage,tests,$(BIN)/pytest -q)
 
 .PHONY: test-deep
-test-deep: setup control-plane ## what takes longer, within 30 minutes
+test-deep: setup control-plane helm ## what takes longer, within 30 minutes
 	$(call stage,deep tests,timeout --foreground --signal=INT 30m $(BIN)/pytest -q -m deep || [ $$? = 5 ])
 
 .PHONY: check
@@ -58,10 +58,23 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: setup ## lock the dependencies that pyproject.toml asks for
 	$(COMPILE) --output-file requirements/run.txt
 	$(COMPILE) --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+	printf 'hatchling>=1.27\n' | $(subst pyproject.toml,,$(COMPILE)) --constraint requirements/dev.txt --output-file requirements/build.txt -
 
 .PHONY: control-plane
 control-plane: setup ## build etcd, the API server and kubectl, once per user
 	@$(BIN)/python -m tests.controlplane build > /dev/null
+
+.PHONY: helm
+helm: setup ## build helm, which the chart's tests run, once per user
+	@$(BIN)/python -m tests.chart.helm > /dev/null
+
+.PHONY: simulate
+simulate: setup ## years of contracts with fresh seeds, for MINUTES (default 10)
+	@$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),10)
+
+.PHONY: bench
+bench: setup control-plane ## measure beside the limit: throughput, idling, cold start, ends (about an hour)
+	@$(BIN)/python -m benchmarks
 
 .PHONY: setup
 setup: $(INSTALLED) ## a virtual environment with the locked dependencies
