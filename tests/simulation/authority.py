@@ -104,8 +104,13 @@ class MemoryAuthority:
 
     def relent(self) -> None:
         """What was refused may be asked for again."""
+        now = self.world.now()
         self.policy = replace(self.policy, most_names=self.policy.most_names + 1)
-        self.world.at(self.world.now() + LEARNT_WITHIN, "the new policy is known", self.refused.clear)
+
+        def learnt() -> None:
+            self.refused = {names: at for names, at in self.refused.items() if at > now}
+
+        self.world.at(now + LEARNT_WITHIN, "the new policy is known", learnt)
 
     def issue(self, request: IssuanceRequest, slowly: bool) -> Issued:
         """Sign it and enter it in the books."""

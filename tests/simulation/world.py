@@ -223,9 +223,8 @@ class World:
             await self._settle()
             target = min(self._next_moment(), until)
             near = self._nearest_deadline() - self.now().timestamp()
-            quiet = (
-                self.at_rest() and self.calm_for() > SETTLED and near > POLLS and not self.authority.refused
-            )
+            held = self.calm_for() > self.lease.duration  # or a storm may yet cost the leader its Lease
+            quiet = held and self.at_rest() and near > POLLS and not self.authority.refused
             writes = self.writes
             self._leap(target)
             await self._pass_until(target - NOTHING_BEFORE)
