@@ -1,4 +1,4 @@
-"""Histories with fixed seeds: quick ones in every test run, thousands of contract-years in the deep ones."""
+"""Histories with fixed seeds: quick ones in every test run, hundreds of contract-years in the deep ones."""
 
 import pytest
 
@@ -22,8 +22,8 @@ def test_the_same_seed_is_the_same_history() -> None:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("seed", range(1000, 1100))
-def test_what_must_never_be_never_is_in_two_thousand_contract_years(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(1000, 1020))
+def test_what_must_never_be_never_is_in_hundreds_of_contract_years(seed: int) -> None:
     outcome = play(seed, DEEP)
     assert outcome.failure is None, describe(outcome)
     assert outcome.faults
