@@ -1,7 +1,7 @@
 """Gathering: the one frozen picture that a plan is made from. Reads memory only; asks nobody."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -47,8 +47,9 @@ class Book:
     def __len__(self) -> int:
         return len(self._dossiers)
 
-    def ledgers(self) -> Iterator[Ledger]:
-        return (dossier.ledger for dossier in self._dossiers.values())
+    def ledgers(self) -> tuple[Ledger, ...]:
+        """Every ledger, as it is now: who waits between two of them meets no change."""
+        return tuple(dossier.ledger for dossier in self._dossiers.values())
 
     def of(self, order: SSLCertificateOrder, account: str | None) -> Dossier | None:
         """The dossier of an order's contract: the one that it holds already, whatever became of its account,
