@@ -17,7 +17,11 @@ def main() -> None:
     parser.add_argument("command", nargs="?", choices=["run", "build"], default="run")
     parser.add_argument("--data-dir", type=Path, help="a new folder for data and logs, which is kept")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill is a Ctrl-C
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a polite kill is a Ctrl-C, also where a shell ignores that
+        signal.signal(number, signal.default_int_handler)
     try:
         if options.command == "build":
             print(executables())

@@ -21,6 +21,8 @@ from tests.controlplane import (
 
 pytestmark = pytest.mark.cluster
 
+END_BOUND = 60.0
+
 WIDGETS = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -170,7 +172,7 @@ def test_nothing_runs_on_when_the_owner_is(end: signal.Signals, status: int, tmp
         assert "is ready" in owner.stdout.readline()
         assert running_in(data) == ["etcd", "kube-apiserver", "kube-controller-manager"]
         owner.send_signal(end)
-        assert owner.wait() == status
+        assert owner.wait(END_BOUND) == status
     wait_until(lambda: not running_in(data), "the components to end with their owner")
 
 
@@ -179,7 +181,7 @@ def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-m", "tests.controlplane", f"--data-dir={data}"]) as owner:
         wait_until(lambda: "etcd" in running_in(data), "the first component")
         owner.send_signal(signal.SIGINT)
-        assert owner.wait() == 130
+        assert owner.wait(END_BOUND) == 130
     assert not running_in(data)
 
 

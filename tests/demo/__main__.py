@@ -26,7 +26,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
     parser.add_argument("--stay", action="store_true", help="leave the world running, and tell no story")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill is a Ctrl-C
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a polite kill is a Ctrl-C, also where a shell ignores that
+        signal.signal(number, signal.default_int_handler)
     begun = time.monotonic()
     narrator = Narrator(say)
     try:
