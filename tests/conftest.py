@@ -1,11 +1,12 @@
-"""What every test may use."""
+"""What every test may use: one control plane, and one world on it, where operators would meet each other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.controlplane import Cluster, ControlPlane, External
+from tests.harness.world import Client, World
 
 CRDS = Path(__file__).parents[1] / "crds"
 
@@ -26,3 +27,25 @@ def plane(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     with External(kubeconfig) if kubeconfig else ControlPlane.start() as plane:
         plane.install(CRDS)
         yield plane
+
+
+@pytest.fixture(scope="session")
+def world(plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Operator, sandbox authority and DNS server, running on `plane`."""
+    with World.start(plane, tmp_path_factory.mktemp("world")) as world:
+        yield world
+
+
+@pytest.fixture
+def client(world: World) -> Iterator[Callable[..., Client]]:
+    """Makes clients, as `World.client` does; they leave when the test ends."""
+    clients: list[Client] = []
+
+    def make(**how: object) -> Client:
+        clients.append(world.client(**how))  # type: ignore[arg-type]
+        return clients[-1]
+
+    yield make
+    world.sandbox.clear_faults()
+    for each in clients:
+        each.leaves()
