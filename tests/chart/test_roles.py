@@ -1,19 +1,17 @@
 """The operator's own rights: walked through its whole life, none is missing and none goes unused."""
 
-import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sslorder.api.common import GROUP
 from tests.chart.conftest import OPERATOR, RELEASE, SYSTEM, Installed, installed_world, soon
 from tests.controlplane import ControlPlane
 from tests.harness.kube import SECRETS
-from tests.harness.world import Client, Record
+from tests.harness.world import Client
 
 pytestmark = [pytest.mark.cluster, pytest.mark.deep]
 
@@ -110,45 +108,6 @@ def lead_a_whole_life(world: Installed, first: Client, second: Client) -> None:
     order.stalls("Terminated", "Terminated")
 
 
-def run_into_conflicts(world: Installed, client: Client) -> None:
-    """Change the provider's objects faster than the operator writes their status, until it has been refused a
-    write and has read afresh what it had judged."""
-    numbers = itertools.count(1)
-
-    def hurry(record: Record) -> None:
-        for _ in range(5):
-            record.patch({"metadata": {"annotations": {"example.com/number": str(next(numbers))}}})
-
-    def account() -> None:
-        contact = client.account()["spec"]["contact"]
-        client.recorded_account().edit(contact={**contact, "phone": str(next(numbers))})
-
-    def authority() -> None:
-        client.recorded_authority().edit(limits={"requestsPerSecond": 10 + next(numbers) % 2})
-
-    def payment() -> None:
-        hurry(client.pays(f"early-{next(numbers)}"))
-
-    def action() -> None:
-        hurry(client.suffers("Suspend", f"early-{next(numbers)}"))
-
-    for plural, change in (
-        ("sslaccounts", account),
-        ("sslauthorities", authority),
-        ("sslpayments", payment),
-        ("sslcontractactions", action),
-    ):
-
-        def was_read(plural: str = plural, change: Callable[[], None] = change) -> bool:
-            change()
-            return any(
-                (asked.resource, asked.verb) == (f"{plural}.{GROUP}", "get")
-                for asked, _ in requested(world.plane)
-            )
-
-        world.wait(was_read, f"{plural} to be read afresh", dict)
-
-
 def judge(world: Installed) -> None:
     """Neither a right that is missing, nor one that was not used."""
     clients = {namespace for client in world.clients for namespace in client.namespaces}
@@ -173,7 +132,6 @@ def judge(world: Installed) -> None:
 def test_in_the_whole_cluster(installed: Installed) -> None:
     first = installed.client()
     lead_a_whole_life(installed, first, installed.client(proved=False))
-    run_into_conflicts(installed, first)
     judge(installed)
 
 
@@ -185,7 +143,6 @@ def test_in_named_namespaces(tmp_path: Path) -> None:
         first, second, outside = world.client(), world.client(proved=False), world.client()
         unseen = outside.orders()
         lead_a_whole_life(world, first, second)
-        run_into_conflicts(world, first)
         judge(world)
         assert unseen.status.get("phase") is None
         asked_in = {asked.namespace for asked, _ in requested(world.plane)}

@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.controlplane import Cluster
+from tests.conftest import CRDS
+from tests.controlplane import ControlPlane
 from tests.harness.kube import Kube
 from tests.simulation.apiserver import Json, MemoryApiServer
 from tests.simulation.conformance import converse, differences
@@ -53,8 +54,11 @@ class Memory:
 
 
 @pytest.mark.cluster
-def test_one_conversation_goes_the_same_way_with_both(plane: Cluster) -> None:
-    with Kube(plane.kubeconfig) as kube:
-        real = converse(Real(kube))
+def test_one_conversation_goes_the_same_way_with_both() -> None:
+    """On a control plane of its own: an operator would take part in the conversation."""
+    with ControlPlane.start() as plane:
+        plane.install(CRDS)
+        with Kube(plane.kubeconfig) as kube:
+            real = converse(Real(kube))
     apart = "\n".join(sorted(differences(converse(Memory()), real)))
     assert not apart, apart

@@ -29,7 +29,6 @@ from sslorder.contract.snapshot import Provider, Snapshot
 from sslorder.engine.act import Actor, FreshLook, World
 from sslorder.engine.cache import Key, key_of
 from sslorder.engine.gather import account_of, gather
-from sslorder.engine.ports import Stale
 
 logger = logging.getLogger(__name__)
 
@@ -98,14 +97,7 @@ class Reconciler:
         """Write a status if it says something else than the one that stands."""
         if _said(before) == _said(after):
             return thing
-        try:
-            written = await self._w.cluster.write_status(thing, after)
-        except Stale:
-            metadata = thing.metadata
-            fresh = await self._w.cluster.read(type(thing), metadata.namespace, metadata.name)
-            if fresh is not None:
-                self._w.cache.put(fresh)
-            raise
+        written = await self._w.cluster.write_status(thing, after)
         self._w.cache.put(written)
         return written
 
