@@ -94,9 +94,10 @@ def test_an_order_is_not_accepted_when(client: NewClient, neighbour: Order, bad:
 def test_a_namespace_that_two_accounts_name_is_nobodys(client: NewClient, neighbour: Order) -> None:
     shop, other = client(), client()
     other.recorded_account().edit(namespaces=[other.namespace, shop.namespace])
+    for client_of_it in (other, shop):  # the edit is known before an order rests on it
+        client_of_it.recorded_account().stands("Ready", "False", "AmbiguousAccount", shop.namespace)
     order = shop.orders().is_paid()
     order.stalls("Received", "AmbiguousAccount", shop.name, other.name, ASK)
-    shop.recorded_account().stands("Ready", "False", "AmbiguousAccount", shop.namespace)
     neighbour.reaches("Active")
     other.recorded_account().edit(namespaces=[other.namespace])
     order.reaches("Active")
