@@ -12,7 +12,7 @@ class ConditionType(StrEnum):
     PERIOD_PAID = "PeriodPaid"
     DOMAIN_VALIDATED = "DomainValidated"
     IDENTITY_VETTED = "IdentityVetted"
-    SECRET_PUBLISHED = "SecretPublished"  # noqa: S105
+    SECRET_PUBLISHED = "SecretPublished"  # noqa: S105 - a word, no password
     NOTICE_GIVEN = "NoticeGiven"
     ISSUANCE_UNCERTAIN = "IssuanceUncertain"
     UNKNOWN_CERTIFICATES = "UnknownCertificates"
@@ -44,7 +44,7 @@ class Reason(StrEnum):
     PUBLISHED = "Published"
     REVOKING = "Revoking"
     NOTICE_RECORDED = "NoticeRecorded"
-    SECRET_CONFLICT = "SecretConflict"  # noqa: S105
+    SECRET_CONFLICT = "SecretConflict"  # noqa: S105 - a word, no password
     LEDGER_BEHIND = "LedgerBehind"
     ISSUANCE_UNCERTAIN = "IssuanceUncertain"
     CERTIFICATE_UNUSABLE = "CertificateUnusable"

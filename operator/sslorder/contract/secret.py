@@ -16,7 +16,7 @@ from sslorder.api.order import SSLCertificateOrder
 from sslorder.contract.ledger import Leaf
 from sslorder.contract.snapshot import SecretView, Snapshot
 
-SECRET_TYPE = "kubernetes.io/tls"  # noqa: S105
+SECRET_TYPE = "kubernetes.io/tls"  # noqa: S105 - a type, no password
 ORDER_UID = f"{GROUP}/order-uid"
 ORDER_NAME = f"{GROUP}/order-name"
 CONTRACT = f"{GROUP}/contract"
